@@ -23,7 +23,7 @@ class Case:
     - `edit`: damages a copy of the project in this way.
     - `command`: the command that reads the file.
     - `location`: text that the output must have: a file with its line, or a key.
-    - `legal`: whether the input is accepted; then `location` must be in the warning, if it is not empty.
+    - `accepted`: whether the input is accepted; then `location` must be in the warning, if it is not empty.
     """
 
     file: str
@@ -31,7 +31,7 @@ class Case:
     edit: Edit
     command: tuple[str, ...]
     location: str
-    legal: bool = False
+    accepted: bool = False
     stdin: bytes = b""
 
     @property
@@ -153,7 +153,7 @@ def list_not_a_file(file: str, command: tuple[str, ...]) -> Iterator[Case]:
 # Damages of a text file by other programs and accidents. True: the file is still accepted.
 BYTES: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
     "empty": (lambda content: b"", False),
-    "blank lines alone": (lambda content: b"\n \n\t\n", False),
+    "only blank lines": (lambda content: b"\n \n\t\n", False),
     "a byte order mark": (lambda content: b"\xef\xbb\xbf" + content, True),
     "line ends of Windows": (lambda content: content.replace(b"\n", b"\r\n"), True),
     "UTF-16": (lambda content: content.decode().encode("utf-16"), False),
@@ -171,6 +171,6 @@ BYTES: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
 
 def list_bad_bytes(file: str, command: tuple[str, ...], *, read: tuple[str, ...] = ()) -> Iterator[Case]:
     """Yield the damages in `BYTES`; those named in `read` are accepted in this file, too."""
-    for what, (change, legal) in BYTES.items():
-        accepted = legal or what in read
+    for what, (change, always_accepted) in BYTES.items():
+        accepted = always_accepted or what in read
         yield Case(file, what, rewrite_file(file, change), command, "" if accepted else file, accepted)

@@ -91,7 +91,7 @@ CALLS: dict[str, dict[str, str]] = {
 # Arguments that cannot be split at spaces.
 UNUSUAL: list[tuple[str, list[str], str]] = [
     ("", ["\x1b[31m"], "Usage"),
-    ("classify", [""], "found a folder"),
+    ("classify", [""], "got a folder"),
     ("classify", ["x" * 300], "xxx"),
     ("trace", ["9" * 200], "999"),
     ("cost", [""], "profile"),
@@ -142,16 +142,16 @@ def list_bad_recipes() -> Iterator[Case]:
     for what, text in texts.items():
         yield Case(file, what, write_file(file, text.encode()), command, file)
     for case in list_bad_bytes("params.yaml", command):
-        if not case.legal and case.what != "empty":
+        if not case.accepted and case.what != "empty":
             edit = combine_edits(case.edit, write_file(file, good.encode()))
             yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
 
 
 # Files without a comment that can be labeled, for `alloy classify`: name, content, location in the error.
-UNLABELLED: dict[str, tuple[str, bytes, str]] = {
+UNUSABLE_FILES: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("c.jsonl", b"", "c.jsonl"),
     "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
-    "a header alone": ("c.csv", b"id,text\n", "c.csv"),
+    "only a header": ("c.csv", b"id,text\n", "c.csv"),
     "a table without `text`": ("c.csv", b"id,comment\n1,hello\n", "c.csv:1"),
     "a table with two columns `text`": ("c.csv", b"text,text\na,b\n", "c.csv:1"),
     "a table with an unclosed quote": ("c.csv", b'id,text\n1,"hello\n', "c.csv:"),
@@ -179,7 +179,7 @@ UNLABELLED: dict[str, tuple[str, bytes, str]] = {
 
 def list_classify_cases() -> Iterator[Case]:
     """Yield files that `alloy classify` cannot read."""
-    for what, (name, content, location) in UNLABELLED.items():
+    for what, (name, content, location) in UNUSABLE_FILES.items():
         yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), location)
         if name != "c.jsonl.gz" and what in ("an empty file", "rows that are cut off", "a workbook"):
             yield Case(
@@ -269,7 +269,7 @@ def list_metrics_cases() -> Iterator[Case]:
 
 def list_folder_cases() -> Iterator[Case]:
     """Yield data folders that are not what DVC and the stages want."""
-    made: dict[str, Any] = {
+    makers: dict[str, Any] = {
         "missing": lambda path: None,
         "a file": lambda path: path.write_text("x"),
         "empty": lambda path: path.mkdir(),
@@ -288,7 +288,7 @@ def list_folder_cases() -> Iterator[Case]:
         "models/tuned": ("stages.infer", "tuned"),
     }
     for folder, command in stages.items():
-        for what, make in made.items():
+        for what, make in makers.items():
 
             def edit(project: Path, folder: str = folder, make: Any = make) -> None:  # noqa: ANN401
                 remove_path(project / folder)

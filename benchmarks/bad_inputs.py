@@ -1,15 +1,15 @@
-"""Give each stage and command malformed inputs, one at a time, and see whether it says where and how to fix it.
+"""Check that each stage and command rejects malformed inputs with the location and the fix.
 
     python -m benchmarks.bad_inputs [--only WORDS] [--minutes M] [--project FOLDER] [--list]
 
 An input is a small edit of a good project: a clone of the last commit that has run the profile `smoke` (two minutes;
-`--project` takes one that has, or keeps the one that is made). For each input:
+with `--project`, it is kept and reused). For each input:
 
 1. Copy the project, edit the copy, and run the stage or command that reads the input in it. Stages and commands are
    forked from a process that has loaded their libraries, and run as `python -m` would run them.
 2. Check the outcome. The command must fail with one message of at most ten lines. It has the location (file and line,
    or key) and the fix, and no traceback or control characters. No file of the copy may have changed.
-3. A legal input must be accepted, with a warning if the case names one.
+3. An input that is marked as accepted must be accepted, with a warning if the case names one.
 
 The inputs are in benchmarks/bad_rows.py, bad_settings.py, bad_tables.py and bad_commands.py. Prints progress, and a
 line per input with a bad outcome; a complete run writes benchmarks/results/bad-inputs-<date>.json.
@@ -79,15 +79,15 @@ class Outcome:
         found = []
         if self.status is None or self.status < 0:
             found.append("did not end" if self.status is None else f"ended by signal {-self.status}")
-        elif self.case.legal != (self.status == 0):
-            found.append("refused" if self.case.legal else "accepted")
+        elif self.case.accepted != (self.status == 0):
+            found.append("refused" if self.case.accepted else "accepted")
         if "Traceback (most recent call last)" in self.output:
             found.append("traceback")
         if self.case.location and self.case.location not in self.output:
             found.append(f"does not name {self.case.location!r}")
         if any(CONTROL.search(line) for line in lines):
             found.append("control characters")
-        if self.case.legal:
+        if self.case.accepted:
             return found
         if len(lines) > MAX_LINES:
             found.append(f"{len(lines)} lines")
@@ -103,7 +103,7 @@ class Outcome:
         """Return the outcome as a row of the results."""
         first = next((line for line in self.output.splitlines() if line.strip()), "")
         row: Row = {"file": self.case.file, "input": self.case.what, "command": " ".join(self.case.command)[:120]}
-        row |= {"expected": "accepted" if self.case.legal else "refused", "status": self.status}
+        row |= {"expected": "accepted" if self.case.accepted else "refused", "status": self.status}
         return {**row, "says": first[:200], "faults": self.find_faults()}
 
 
@@ -246,8 +246,10 @@ def run_cases(cases: list[Case], source: Path, folder_of_copies: Path, seconds: 
                     )
         if time.monotonic() - last_report > 10:
             last_report, spent = time.monotonic(), time.monotonic() - begin
-            left = spent / max(len(outcomes), 1) * (len(cases) - len(outcomes))
-            print(f"[{len(outcomes)} of {len(cases)} inputs, {spent:.0f} s, about {left:.0f} s left]", flush=True)
+            seconds_left = spent / max(len(outcomes), 1) * (len(cases) - len(outcomes))
+            print(
+                f"[{len(outcomes)} of {len(cases)} inputs, {spent:.0f} s, about {seconds_left:.0f} s left]", flush=True
+            )
         time.sleep(0.005)
     return outcomes
 
@@ -260,9 +262,11 @@ def prepare_project(folder: Path) -> None:
         params = folder / "params.yaml"
         params.write_text(params.read_text().replace("profile: demo", "profile: smoke"))
         env = {**os.environ, "PYTHONPATH": "", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        made = subprocess.run(["dvc", "repro", "-q"], cwd=folder, env=env, text=True, capture_output=True, check=False)
-        if made.returncode:
-            raise InputError(f"{folder}: `dvc repro` failed\n{made.stdout}{made.stderr}")
+        result = subprocess.run(
+            ["dvc", "repro", "-q"], cwd=folder, env=env, text=True, capture_output=True, check=False
+        )
+        if result.returncode:
+            raise InputError(f"{folder}: `dvc repro` failed\n{result.stdout}{result.stderr}")
     for name in ("alloy", "stages"):
         shutil.rmtree(folder / name)
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

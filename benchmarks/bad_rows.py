@@ -53,7 +53,7 @@ LINES = {
 }
 # Values instead of a text. Those after `EMPTY` are strings.
 NO_TEXT: dict[str, Any] = {"missing": MISSING, "null": None, "a number": 3.5, "a list": ["x"], "an object": {"x": 1}}
-EMPTY: dict[str, Any] = {"empty": "", "a zero-width space alone": "\u200b"}
+EMPTY: dict[str, Any] = {"empty": "", "only a zero-width space": "\u200b"}
 TEXT = NO_TEXT | EMPTY
 OPTIONAL = {what: value for what, value in TEXT.items() if value is not MISSING and value is not None}
 
@@ -67,7 +67,7 @@ def list_bad_fields(file: str, name: str, path: list[Any], values: dict[str, Any
 
 def list_accepted(file: str, what: str, path: list[Any], value: object, warning: str = "") -> Case:
     """Return the case of a value that is accepted."""
-    return Case(file, what, edit_row(file, LINE, path, value), READERS[file], warning, legal=True)
+    return Case(file, what, edit_row(file, LINE, path, value), READERS[file], warning, accepted=True)
 
 
 def list_cases_of_any_file() -> Iterator[Case]:
@@ -166,24 +166,24 @@ def list_taxonomy_cases() -> Iterator[Case]:
     }
     for what, line in rows.items():
         yield Case(TAXONOMY, what, write_line(TAXONOMY, 2, line.encode()), command, f"{TAXONOMY}:")
-    yield Case(TAXONOMY, "a header alone", write_file(TAXONOMY, header.encode()), command, TAXONOMY)
+    yield Case(TAXONOMY, "only a header", write_file(TAXONOMY, header.encode()), command, TAXONOMY)
     yield Case(
-        TAXONOMY, "a column `description` alone", write_file(TAXONOMY, b"description\nx\n"), command, f"{TAXONOMY}:1"
+        TAXONOMY, "only a column `description`", write_file(TAXONOMY, b"description\nx\n"), command, f"{TAXONOMY}:1"
     )
     yield Case(TAXONOMY, "another taxonomy", write_file(TAXONOMY, b"L1,L2\nA,B\n"), command, f"{COMMENTS}:1")
     yield Case(TAXONOMY, "JSON Lines", write_file(TAXONOMY, b'{"L1": "A"}\n{"L1": "B"}\n'), command, f"{TAXONOMY}:1")
-    legal = {
+    valid = {
         "separated by semicolons, as in half of Europe": lambda text: (
             text.replace(";", " ").replace(",", ";") if '"' not in text else text
         ),
         "a line `sep=,` above": lambda text: f"sep=,\n{text}",
         "empty lines at the end": lambda text: f"{text}\n,,,,\n,,,,\n",
     }
-    for what, change in legal.items():
+    for what, change in valid.items():
         edit = rewrite_file(TAXONOMY, lambda content, change=change: change(content.decode()).encode())
-        yield Case(TAXONOMY, what, edit, command, "", legal=True)
+        yield Case(TAXONOMY, what, edit, command, "", accepted=True)
     formula = write_line(TAXONOMY, 2, b"Smart lock,Hardware,Bolt,Jams,=cmd|' /C calc'!A0")
-    yield Case(TAXONOMY, "a description that is a formula", formula, command, "", legal=True)
+    yield Case(TAXONOMY, "a description that is a formula", formula, command, "", accepted=True)
 
 
 def list_general_cases() -> Iterator[Case]:
@@ -215,8 +215,8 @@ def list_benchmark_cases() -> Iterator[Case]:
         yield from list_bad_fields(file, "choices", ["choices"], lists | {"one empty": ["a", "b", "c", ""]})
         answers = {"missing": MISSING, "null": None, "a letter": "A", "4": 4, "-1": -1, "true": True, "a fraction": 1.5}
         yield from list_bad_fields(file, "answer", ["answer"], answers)
-        other = edit_row(file, LINE, ["subject"], "a subject of one file alone")
-        yield Case(file, "`subject`: in this file alone", other, READERS[file], "a subject of one file alone")
+        other = edit_row(file, LINE, ["subject"], "a subject in only one file")
+        yield Case(file, "`subject`: only in this file", other, READERS[file], "a subject in only one file")
     yield list_accepted(TEST, "an unknown key", ["explanation"], "x", "`explanation`")
     yield Case(
         f"{PREPARED}/benchmark", "a file instead of the folder",
@@ -244,7 +244,9 @@ def list_ifeval_cases() -> Iterator[Case]:
     yield from list_bad_fields(IFEVAL, "num_bullets", ["kwargs", 0, "num_bullets"], arguments)
     yield from list_bad_fields(IFEVAL, "extra", ["kwargs", 0, "extra"], {"unknown": 1})
     pattern = encode_line(key=3, prompt="x", instruction_id_list=["keywords:existence"], kwargs=[{"keywords": ["("]}])
-    yield Case(IFEVAL, "a keyword that is no pattern", write_line(IFEVAL, 3, pattern), READERS[IFEVAL], f"{IFEVAL}:3")
+    yield Case(
+        IFEVAL, "a keyword that is not a pattern", write_line(IFEVAL, 3, pattern), READERS[IFEVAL], f"{IFEVAL}:3"
+    )
     text = edit_row(IFEVAL, LINE, ["prompt"], MISSING)
     yield Case(IFEVAL, "no prompt, read by decontaminate", text, ("stages.decontaminate",), f"{IFEVAL}:{LINE}")
 

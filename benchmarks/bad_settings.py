@@ -121,7 +121,7 @@ def list_value_cases() -> Iterator[Case]:
 
 
 def list_conflicting_cases() -> Iterator[Case]:
-    """Yield values that are valid alone but not together, and values out of bounds."""
+    """Yield values that are valid separately but not together, and values out of bounds."""
     given: list[tuple[type[Section | ListSection], dict[str, Any], str]] = [
         (Mix, {"ratio": 1.5}, "mix.ratio"),
         (Mix, {"budget": "total"}, "mix.total"),
@@ -164,8 +164,8 @@ def list_conflicting_cases() -> Iterator[Case]:
             whole[kind.key] = {**(whole.get(kind.key) or {}), **extra}
             return yaml.safe_dump(whole).encode()
 
-        legal = not location
-        yield Case(file, f"{kind.key}: {extra}", rewrite_file(file, change), command, location, legal)
+        accepted = not location
+        yield Case(file, f"{kind.key}: {extra}", rewrite_file(file, change), command, location, accepted)
     tasks = set_value(PROFILE, ["general"], ["no_such_task"])
     yield Case(PROFILE, "general: no such task", tasks, READERS[GeneralTasks], f"{PROFILE}: general")
 
@@ -238,15 +238,15 @@ def list_yaml_cases() -> Iterator[Case]:
     for file, command in ((PARAMS, ("stages.split",)), (PROFILE, ("stages.train",))):
         yield from list_not_a_file(file, command)
         yield from (case for case in list_bad_bytes(file, command) if case.what != "empty" or file == PROFILE)
-        for what, (text, legal) in APPENDED.items():
+        for what, (text, accepted) in APPENDED.items():
             edit = rewrite_file(file, lambda content, text=text: content + text.encode())
-            yield Case(file, f"YAML: {what}", edit, command, "" if legal else file, legal)
+            yield Case(file, f"YAML: {what}", edit, command, "" if accepted else file, accepted)
         for what, content in {"a list": b"- a\n- b\n", "a text": b"hello\n", "JSON cut off": b'{"split": '}.items():
-            yield Case(file, f"YAML: {what} alone", write_file(file, content), command, file)
+            yield Case(file, f"YAML: only {what}", write_file(file, content), command, file)
         many = rewrite_file(file, lambda content: content + "".join(f"more{n}: 1\n" for n in range(50)).encode())
         yield Case(file, "fifty unknown sections", many, command, file)
     yield Case(
-        "profiles/tasks", "a task that is no YAML", _with_task(b"task: [\n"), READERS[GeneralTasks], "profiles/tasks"
+        "profiles/tasks", "a task that is not YAML", _with_task(b"task: [\n"), READERS[GeneralTasks], "profiles/tasks"
     )
     yield Case("profiles/tasks", "a task without a name", _with_task(b"a: 1\n"), READERS[GeneralTasks], "my_task")
 

@@ -64,7 +64,7 @@ SOURCES = {
 }
 # Content of the table, and the text that the message must have.
 TABLES = {
-    "a header alone": (HEADER.encode(), "a.csv"),
+    "only a header": (HEADER.encode(), "a.csv"),
     "two header rows": ((HEADER * 2 + "".join(ROWS)).encode(), "a.csv"),
     "a cell too many": (GOOD.replace(b"2 jams,", b"2 jams, again,", 1), "a.csv:3"),
     "a cell too few": (GOOD.replace(b"2,The lock number 2 jams,Lock,", b"2,The lock number 2 jams,", 1), "a.csv:3"),
@@ -119,13 +119,13 @@ def list_table_cases() -> Iterator[Case]:
         yield Case(TABLE, what, make_table_project(content), COMMAND, place)
     broken = GOOD.replace(b"2 jams,Lock,", b'2 jams,"Lo\nck",', 1)
     yield Case(
-        TABLE, "a line break within a label, read as a space", make_table_project(broken), COMMAND, "", legal=True
+        TABLE, "a line break within a label, read as a space", make_table_project(broken), COMMAND, "", accepted=True
     )
     good = make_table_project(GOOD)
     read = ("UTF-16",)
     for case in [*list_not_a_file(TABLE, COMMAND), *list_bad_bytes(TABLE, COMMAND, read=read)]:
-        place = "" if case.legal else "a.csv"
-        yield Case(TABLE, case.what, combine_edits(good, case.edit), COMMAND, place, case.legal)
+        place = "" if case.accepted else "a.csv"
+        yield Case(TABLE, case.what, combine_edits(good, case.edit), COMMAND, place, case.accepted)
 
 
 def make_workbook(rows: list[list[object]], *, hidden: bool = False, sheets: int = 1) -> bytes:
@@ -202,7 +202,7 @@ def list_import_cases() -> Iterator[Case]:
     """Yield files that `alloy import` cannot read, and wrong arguments."""
     files = {
         "a document": ("a.docx", b"PK\x03\x04"),
-        "a header alone": ("a.csv", HEADER.encode()),
+        "only a header": ("a.csv", HEADER.encode()),
         "empty": ("a.csv", b""),
         "no comments": ("a.csv", b"id,price\n1,2\n2,3\n"),
         "not JSON": ("a.json", b"[{"),

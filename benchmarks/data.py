@@ -1,4 +1,4 @@
-"""Seconds and memory of the stages that make the training data, by the number of rows.
+"""Measure seconds and memory of the stages that make the training data, for different numbers of rows.
 
     python -m benchmarks.data [rows ...]
 
@@ -7,7 +7,7 @@ Runs `split`, `decontaminate` and `mix`, as DVC starts them, on `rows` comments 
 of ../shared/data/cfpb_voc. General rows have a question of up to 30 words and an answer of up to 40. The benchmarks are
 the real MMLU and IFEval. `mix.ratio` is so high that nearly all general rows are sampled. Memory is the peak of a stage
 and its child processes, with shared memory counted once (PSS), measured ten times per second. The result is written to
-benchmarks/results/data-<machine>-<date>.json.
+benchmarks/results/data-cpu<cores>-<date>.json.
 """
 
 import datetime
@@ -51,9 +51,11 @@ class WordSampler:
         self.words, self.weights = list(counts), list(accumulate(counts.values()))
         self.rng = random.Random(0)
 
-    def sample_text(self, least: int, most: int) -> str:
-        """Return a text of `least` to `most` words."""
-        return " ".join(self.rng.choices(self.words, cum_weights=self.weights, k=self.rng.randint(least, most)))
+    def sample_text(self, min_words: int, max_words: int) -> str:
+        """Return a text of `min_words` to `max_words` words."""
+        return " ".join(
+            self.rng.choices(self.words, cum_weights=self.weights, k=self.rng.randint(min_words, max_words))
+        )
 
 
 def make_comments(count: int, words: WordSampler, paths: list[Row]) -> Iterator[Row]:
@@ -76,7 +78,7 @@ def make_general_rows(count: int, words: WordSampler) -> Iterator[Row]:
 
 
 def write_project(folder: Path, count: int, words: WordSampler) -> None:
-    """Make `folder` a project in which all stages before `split` are done."""
+    """Write a project to `folder` in which the stages before `split` have run."""
     shutil.copytree("stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "profiles").mkdir()
@@ -101,21 +103,21 @@ def measure_stage(stage: str, folder: Path, *arguments: str) -> tuple[float, flo
     process = psutil.Popen([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=folder)
     peak = 0
     while process.poll() is None:
-        peak = max(peak, sum(map(_memory_of, [process, *_children_of(process)])))
+        peak = max(peak, sum(map(_read_memory, [process, *_list_children(process)])))
         time.sleep(0.1)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, stage)
     return time.perf_counter() - start, peak / 2**30
 
 
-def _children_of(process: psutil.Process) -> list[psutil.Process]:
+def _list_children(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
 
 
-def _memory_of(process: psutil.Process) -> int:
+def _read_memory(process: psutil.Process) -> int:
     try:
         return process.memory_full_info().pss
     except (psutil.NoSuchProcess, psutil.AccessDenied):

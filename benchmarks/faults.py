@@ -3,8 +3,8 @@
     python -m benchmarks.faults [minutes] [seed]
 
 A clone of the last commit runs once, with the profile `smoke` and settings that give every stage work: a quarter of
-general examples, interpolation with alpha 0.5, and one more lm-eval task. (`rehearse` has no work: a model of this size
-never ends an answer, so no answer could be used.) Then, until the minutes are over:
+general examples, interpolation with alpha 0.5, and one more lm-eval task. (`rehearse` does nothing: a model of this
+size never ends an answer, so no answer could be used.) Then, until the minutes are over:
 
 1. Choose a stage, or a sweep of two ratios (one round in twenty).
 2. Let DVC forget it: its entry in dvc.lock and the run cache, or the sweep's experiments.
@@ -277,9 +277,9 @@ def run_undisturbed(folder: Path, stage: str, processes: str) -> UndisturbedRun:
     """Run a stage, or a sweep, without a signal."""
     forget_stage(folder, stage)
     begin = time.monotonic()
-    alone = run_command(folder, *choose_command(stage), processes=processes)
-    if alone.returncode:
-        raise InputError(f"{stage}: the undisturbed run failed\n{alone.stdout}")
+    result = run_command(folder, *choose_command(stage), processes=processes)
+    if result.returncode:
+        raise InputError(f"{stage}: the undisturbed run failed\n{result.stdout}")
     return UndisturbedRun(hash_results(folder, stage), time.monotonic() - begin)
 
 
@@ -314,7 +314,7 @@ def main() -> None:
         stages = [stage for stage in yaml.safe_load((folder / "dvc.lock").read_text())["stages"] if stage != "report"]
         undisturbed_runs: dict[tuple[str, str], UndisturbedRun] = {}
         end = time.monotonic() + 60 * minutes
-        while (left := end - time.monotonic()) > 0:
+        while (seconds_left := end - time.monotonic()) > 0:
             stage = SWEEP if rng.random() < SWEEP_SHARE else rng.choice(stages)
             processes = "2" if stage == "train" and rng.random() < 0.25 else "1"
             key = stage, processes
@@ -325,7 +325,7 @@ def main() -> None:
             result = summarize(rounds, calls)
             write_json(results, result)
             outcome = "ok" if has_recovered(row) else row
-            print(f"{left / 60:.0f} min left, {result['kills']} kills: {row['stage']}: {outcome}", flush=True)
+            print(f"{seconds_left / 60:.0f} min left, {result['kills']} kills: {row['stage']}: {outcome}", flush=True)
             if processes == "2":  # outputs of later stages are those of a run in one process
                 forget_stage(folder, stage)
                 run_command(folder, "dvc", "repro")

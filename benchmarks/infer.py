@@ -1,12 +1,12 @@
-"""Seconds per comment of several inference engines, with the whole taxonomy of 1,280 real paths in the prompt.
+"""Measure seconds per comment of several inference engines, with a taxonomy of 1,280 real paths in the prompt.
 
     python -m benchmarks.infer [comments] [rounds]
 
 Each measurement is a separate process; the engines take turns. `naive` is transformers' `generate` over whole prompts
 in batches, as in most scripts (on a few comments only, because it is slow). `transformers` and `vllm` are Alloy's
 engines, with and without constraints. All engines answer the same complaints with the same random weights, by greedy
-decoding of at most 64 tokens. A first chunk loads the model, compiles, and computes the shared prefix; its time is
-reported as `ready`. The result is written to benchmarks/results/infer-<machine>-<date>.json, with the share of answers
+decoding of at most 64 tokens. `ready` is the time of a first chunk, which loads the model, compiles, and computes the
+shared prefix. The result is written to benchmarks/results/infer-<machine>-<date>.json, with the share of answers
 that are equal to those of `transformers`.
 """
 
@@ -85,7 +85,7 @@ def make_model(folder: Path, texts: list[str]) -> None:
 
 
 def answer_naively(folder: Path, requests: list[Request]) -> list[str]:
-    """Return answers generated in the way of most scripts."""
+    """Return answers generated as in most scripts."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
@@ -106,29 +106,32 @@ def measure_engine(name: str, folder: Path, count: int) -> Row:
     task_prompts = make_prompts()
     rows = read_complaints(count + 2)
     requests = [Request(row["text"], chat) for row, chat in zip(rows, task_prompts.build_messages(rows), strict=True)]
-    first, rest = requests[:2], requests[2:]
+    warm_up_requests, measured_requests = requests[:2], requests[2:]
     start = time.perf_counter()
     tokens = 0
     if name == "naive":
-        rest = rest[:NAIVE_COMMENTS]
+        measured_requests = measured_requests[:NAIVE_COMMENTS]
         ready = 0.0
-        texts = answer_naively(folder, rest)
+        texts = answer_naively(folder, measured_requests)
     else:
         from alloy.labeling.predict import open_labeler
 
         engine_name, _, constrained = name.partition(" ")
         infer = INFER.model_copy(update={"engine": EngineName(engine_name), "constrain": bool(constrained)})
         engine = open_labeler(folder, infer, task_prompts).engine
-        engine.complete(first, lambda *_: None)
+        engine.complete(warm_up_requests, lambda *_: None)
         ready = time.perf_counter() - start
         start = time.perf_counter()
-        completions = engine.complete(rest, lambda *_: None)
-        texts, tokens = (
-            [completion.text for completion in completions],
-            sum(completion.tokens_out for completion in completions),
-        )
+        completions = engine.complete(measured_requests, lambda *_: None)
+        texts = [completion.text for completion in completions]
+        tokens = sum(completion.tokens_out for completion in completions)
     seconds = time.perf_counter() - start
-    return {"ready": ready, "seconds": seconds / len(rest), "tokens": tokens / len(rest), "texts": texts}
+    return {
+        "ready": ready,
+        "seconds": seconds / len(measured_requests),
+        "tokens": tokens / len(measured_requests),
+        "texts": texts,
+    }
 
 
 def compare_engines(measured: dict[str, list[Row]]) -> Row:
@@ -165,10 +168,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         task_prompts = make_prompts()
-        labels = [
-            " > ".join(path) for path in task_prompts.taxonomy.leaves
-        ] * 20  # so that the tokenizer knows their words
-        make_model(folder, [*(row["text"] for row in read_complaints(861)), *labels])
+        labels = [" > ".join(path) for path in task_prompts.taxonomy.leaves]
+        make_model(folder, [*(row["text"] for row in read_complaints(861)), *labels * 20])  # the tokenizer learns them
         for _ in range(rounds):
             for name in ENGINES:
                 out = Path(temporary) / "out.json"

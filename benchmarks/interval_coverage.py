@@ -1,9 +1,10 @@
-"""Coverage of 95 % intervals for a mean over seeds, for several rules, including that of alloy/scoring/seeds.py.
+"""Compute the coverage of 95 % intervals for a mean over seeds, for several rules.
 
-Run     python -m benchmarks.interval_coverage
+    python -m benchmarks.interval_coverage
 
 Seed and item effects are normally distributed. The item part of the variance is known, the seed part is estimated from
-k runs. The coverage is that of the normal distribution, averaged over the chi-squared distribution of the estimate.
+k runs. The coverage is the normal probability of the interval, averaged over the chi-squared distribution of the
+estimate. alloy/scoring/seeds.py uses the t-interval with power 1.
 """
 
 from collections.abc import Callable
@@ -21,11 +22,11 @@ QUANTILE = 0.975
 def make_t_rule(power: float) -> Rule:
     """Return the t-interval with (k - 1) * (V / seed part) ** power degrees of freedom."""
 
-    def half_width(seed: Numbers, item: float, runs: int) -> Numbers:
+    def compute_half_width(seed: Numbers, item: float, runs: int) -> Numbers:
         whole = seed + item
         return stats.t.ppf(QUANTILE, (runs - 1) * (whole / seed) ** power) * np.sqrt(whole)
 
-    return half_width
+    return compute_half_width
 
 
 def compute_behrens_fisher(seed: Numbers, item: float, runs: int) -> Numbers:

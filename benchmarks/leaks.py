@@ -1,4 +1,4 @@
-"""How many planted leaks are found among real texts, and how many other texts are wrongly taken for leaks.
+"""Count how many planted leaks are found among real texts, and how many other texts are wrongly reported.
 
     python -m benchmarks.leaks [leaks]
 

@@ -1,13 +1,14 @@
-"""Seconds for multiple-choice questions: Alloy's class for lm-eval compared with lm-eval's own class.
+"""Compare the speed of Alloy's model class for lm-eval with lm-eval's class `HFLM` on multiple-choice questions.
 
     python -m benchmarks.lm_eval_speed MODEL BENCHMARK [questions per subject] [rounds] [shots ...]
 
-MODEL is a folder with a model, BENCHMARK one with test.jsonl and dev.jsonl. Both classes run the same tasks with the
-same model in batches of 32, one after the other in one process: cloze form and letters by likelihood, and generated
-answers of up to 16 tokens, each with 0 and with 5 examples (or `shots`). Loading is not measured. Neither class reads
-lm-eval's own task files, which takes lm-eval 8 seconds per call. The result is written to
-benchmarks/results/lm-eval-speed-<machine>-<date>.json: seconds; processor seconds, which depend less on other work on
-the machine; the ratio of processor seconds, lm-eval / Alloy (median over rounds); the number of equal answers.
+MODEL is a folder with a model. BENCHMARK is a folder with test.jsonl and dev.jsonl. Both classes run the same tasks
+with the same model in batches of 32, one after the other in one process: cloze form and letters by likelihood, and
+generated answers of up to 16 tokens, each with 0 and with 5 examples (or `shots`). Loading is not measured. Neither
+class reads lm-eval's task files, which takes 8 seconds per call. The result is written to
+benchmarks/results/lm-eval-speed-cpu<cores>-<capability>-<date>.json: seconds; processor seconds, which depend less on
+other work on the machine; the ratio of processor seconds, lm-eval / Alloy (median over rounds); the number of equal
+answers.
 
 To measure as on a processor without AVX-512:
 
@@ -62,13 +63,14 @@ def measure_models(models: dict[str, Any], kind: str, folder: Path, mmlu: Mmlu, 
             (wall, cpu), answers[name] = run_tasks(model, kind, folder, mmlu)
             seconds[name].append(round(wall, 2))
             processor[name].append(round(cpu, 2))
-    ratios = [theirs / ours for theirs, ours in zip(processor["lm-eval"], processor["alloy"], strict=True)]
-    theirs, ours = answers["lm-eval"], answers["alloy"]
+    ratios = [lm_eval / alloy for lm_eval, alloy in zip(processor["lm-eval"], processor["alloy"], strict=True)]
+    lm_eval_answers, alloy_answers = answers["lm-eval"], answers["alloy"]
+    equal = sum(lm_eval_answers[key] == alloy_answers[key] for key in lm_eval_answers)
     return {
         "seconds": seconds,
         "processor_seconds": processor,
         "ratio": round(statistics.median(ratios), 2),
-        "alike": f"{sum(theirs[key] == ours[key] for key in theirs)} of {len(theirs)}",
+        "alike": f"{equal} of {len(lm_eval_answers)}",
     }
 
 

@@ -1,4 +1,4 @@
-"""Seconds for MMLU by likelihood: lm-eval's defaults, lm-eval in batches, and Alloy's class for lm-eval.
+"""Measure seconds for MMLU by likelihood: lm-eval's defaults, lm-eval in batches, and Alloy's class for lm-eval.
 
     python -m benchmarks.mmlu [questions per subject, 0 for all 14,042] [rounds] [variant ...]
 
@@ -11,7 +11,8 @@ same small random model, 0-shot and 5-shot:
 - `kept`: the same, and each answer is stored on disk, as in the stages.
 
 If variants are given, only these, `default` and `shared` are measured. Loading is not measured. The result is written
-to benchmarks/results/mmlu-<machine>-<date>.json, with the number of questions whose verdict is that of `default`.
+to benchmarks/results/mmlu-<machine>-<date>.json. `same verdicts` is the number of questions whose accuracy (0 or 1)
+equals that of `default`.
 """
 
 import datetime
@@ -41,7 +42,7 @@ SHOTS = (0, 5)
 
 
 def write_questions(folder: Path, per_subject: int) -> None:
-    """Write the first `each` test questions of every subject, or all, and all dev ones."""
+    """Write the first `per_subject` test questions of every subject (0: all), and all dev questions."""
     for split in ("test", "dev"):
         counts: dict[str, int] = {}
         rows = []
@@ -53,7 +54,7 @@ def write_questions(folder: Path, per_subject: int) -> None:
 
 
 def measure_variant(name: str, shots: int, folder: Path) -> Row:
-    """Return the seconds of a variant, and its verdict on each question."""
+    """Return the seconds of a variant, and its accuracy (0 or 1) on each question."""
     from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -66,16 +67,16 @@ def measure_variant(name: str, shots: int, folder: Path) -> Row:
     start = time.perf_counter()
     results = run_lm_eval(lm, tasks, database, num_fewshot=shots, log_samples=True)
     seconds = time.perf_counter() - start
-    verdicts = {
+    accuracies = {
         f"{task}/{sample['doc_id']}": int(sample["acc"])
         for task, samples in results["samples"].items()
         for sample in samples
     }
-    return {"seconds": seconds, "verdicts": verdicts}
+    return {"seconds": seconds, "accuracies": accuracies}
 
 
 def compare_variants(measured: dict[str, list[Row]], variants: list[str]) -> Row:
-    """Return the seconds, the median ratios, and the number of equal verdicts."""
+    """Return the seconds, the median ratios, and the number of questions with equal accuracy."""
     result: Row = {"seconds": {}, "ratio": {}, "same verdicts": {}}
     for shots in SHOTS:
         shared = measured[f"shared {shots}-shot"]
@@ -86,10 +87,9 @@ def compare_variants(measured: dict[str, list[Row]], variants: list[str]) -> Row
             result["ratio"][f"{key} / shared"] = round(
                 statistics.median(a["seconds"] / b["seconds"] for a, b in pairs), 2
             )
-            default_verdicts, verdicts = measured[f"default {shots}-shot"][0]["verdicts"], measured[key][0]["verdicts"]
-            result["same verdicts"][key] = (
-                f"{sum(verdicts[q] == default_verdicts[q] for q in default_verdicts)} of {len(default_verdicts)}"
-            )
+            expected, accuracies = measured[f"default {shots}-shot"][0]["accuracies"], measured[key][0]["accuracies"]
+            equal = sum(accuracies[question] == expected[question] for question in expected)
+            result["same verdicts"][key] = f"{equal} of {len(expected)}"
     return result
 
 
@@ -134,7 +134,7 @@ def main() -> None:
         "command": " ".join(["python -m benchmarks.mmlu", *sys.argv[1:]]),
         "machine": machine,
         "processor": platform.processor() or platform.machine(),
-        "questions": len(next(iter(measured.values()))[0]["verdicts"]),
+        "questions": len(next(iter(measured.values()))[0]["accuracies"]),
         **compare_variants(measured, variants),
     }
     out = Path(f"benchmarks/results/mmlu-{machine}-{datetime.datetime.now(tz=datetime.UTC).date()}.json")

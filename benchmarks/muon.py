@@ -1,10 +1,10 @@
-"""Milliseconds per step of Muon with and without AVX-512: torch's own and that of alloy/training/optimizer.py.
+"""Measure milliseconds per step of two Muon optimizers, torch's and Alloy's, with and without AVX-512.
 
     python -m benchmarks.muon [rounds]
 
-Both optimizers take turns on the matrices of the demo's model, in a process that uses all instructions of this
-processor and in one that uses only AVX2. Milliseconds per step by round, their median and the ratio are written to
-benchmarks/results/muon-<machine>-<date>.json.
+Alloy's optimizer is in alloy/training/optimizer.py. Both optimizers take turns on the matrices of the demo's model, in
+one process that uses all instructions of this processor and in one process that uses only AVX2. Milliseconds per step
+by round, their median and the ratio torch / Alloy are written to benchmarks/results/muon-cpu<cores>-<date>.json.
 """
 
 import datetime
@@ -19,22 +19,24 @@ from pathlib import Path
 from alloy.core.files import Row, write_json
 
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-STEPS = """
+MEASURE_SCRIPT = """
 import json, sys, time, torch
 from alloy.training.optimizer import Muon
 shapes = 4 * [(128, 128), (64, 128), (64, 128), (128, 128), (384, 128), (384, 128), (128, 384)]
-def milliseconds(kind):
+def measure_milliseconds(optimizer_class):
     torch.manual_seed(0)
     matrices = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
-    optimizer = kind(matrices, lr=1e-3, adjust_lr_fn="match_rms_adamw")
+    optimizer = optimizer_class(matrices, lr=1e-3, adjust_lr_fn="match_rms_adamw")
     for matrix in matrices:
         matrix.grad = torch.randn_like(matrix)
     optimizer.step()
     start = time.perf_counter()
     for _ in range(10):
         optimizer.step()
-    return 100 * (time.perf_counter() - start)
-print(json.dumps([[milliseconds(torch.optim.Muon), milliseconds(Muon)] for _ in range(int(sys.argv[1]))]))
+    return 1000 * (time.perf_counter() - start) / 10  # per step
+classes = (torch.optim.Muon, Muon)
+rounds = int(sys.argv[1])
+print(json.dumps([[measure_milliseconds(cls) for cls in classes] for _ in range(rounds)]))
 """
 
 
@@ -48,17 +50,17 @@ def main() -> None:
     }
     for name, environment in (("as it is", {}), ("AVX2 alone", AVX2)):
         output = subprocess.check_output(
-            [sys.executable, "-c", STEPS, rounds], env={**os.environ, **environment}, text=True
+            [sys.executable, "-c", MEASURE_SCRIPT, rounds], env={**os.environ, **environment}, text=True
         )
         pairs = json.loads(output)
-        theirs, ours = (statistics.median(values) for values in zip(*pairs, strict=True))
+        torch_milliseconds, alloy_milliseconds = (statistics.median(values) for values in zip(*pairs, strict=True))
         result[name] = {
-            "torch": round(theirs, 2),
-            "alloy": round(ours, 2),
-            "ratio": round(statistics.median(a / b for a, b in pairs), 2),
+            "torch": round(torch_milliseconds, 2),
+            "alloy": round(alloy_milliseconds, 2),
+            "ratio": round(statistics.median(of_torch / of_alloy for of_torch, of_alloy in pairs), 2),
             "milliseconds": [[round(value, 2) for value in pair] for pair in pairs],
         }
-        print(f"{name}: torch {theirs:.1f} ms a step, alloy {ours:.1f} ms")
+        print(f"{name}: torch {torch_milliseconds:.1f} ms per step, alloy {alloy_milliseconds:.1f} ms")
     day = datetime.datetime.now(tz=datetime.UTC).date()
     write_json(Path(f"benchmarks/results/muon-cpu{os.cpu_count()}-{day}.json"), result)
 

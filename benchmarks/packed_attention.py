@@ -1,10 +1,10 @@
-"""Tokens per second of training on a CPU: a mask over packed rows, or separate attention per example.
+"""Compare training speeds on a CPU: attention with a mask over packed rows, and separate attention per example.
 
     python -m benchmarks.packed_attention [rounds]
 
-Runs forward and backward passes of a model of the demo's shape over four rows of 256 and of 512 tokens, one row at a
-time and all rows at once, in turn; in a process that uses all instructions of this processor, and in one that uses only
-AVX2. Tokens per second by round, and the median ratio to the mask with one row at a time, are written to
+Runs forward and backward passes of a model of the demo's shape over four rows of 256 and of 512 tokens, in turn one row
+at a time and all rows at once. One process uses all instructions of this processor, another one only AVX2. Tokens per
+second by round, and the median ratio to the mask with one row at a time, are written to
 benchmarks/results/packed-attention-cpu<cores>-<date>.json.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from alloy.core.files import Row, write_json
 from benchmarks.muon import AVX2
 
-STEPS = """
+MEASURE_SCRIPT = """
 import copy, json, sys, time, torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 from alloy.training import packed_attention
@@ -29,7 +29,7 @@ masked = Qwen3ForCausalLM(Qwen3Config(vocab_size=4096, hidden_size=128, intermed
                                       num_attention_heads=4, num_key_value_heads=2, head_dim=32))
 packed = copy.deepcopy(masked)
 packed_attention.use(packed)
-def speed(model, length, rows):
+def measure_speed(model, length, rows):
     parts = [length // 4, length // 2, length // 4]  # three examples a row
     positions = torch.cat([torch.arange(part) for part in parts])
     extra = {"example_lengths": parts * rows} if model is packed else {}
@@ -41,11 +41,12 @@ def speed(model, length, rows):
                        **extra).logits
         logits.logsumexp(-1).sum().backward()
     return 4 * length / (time.perf_counter() - start)
-ways = {f"{name}, {rows} row{'s' * (rows > 1)} of {length} at once": (model, length, rows)
-        for length in (256, 512) for name, model in (("mask", masked), ("packed", packed)) for rows in (1, 4)}
-for way in ways.values():
-    speed(*way)
-print(json.dumps([{name: speed(*way) for name, way in ways.items()} for _ in range(int(sys.argv[1]))]))
+variants = {f"{name}, {rows} row{'s' * (rows > 1)} of {length} at once": (model, length, rows)
+            for length in (256, 512) for name, model in (("mask", masked), ("packed", packed)) for rows in (1, 4)}
+for variant in variants.values():
+    measure_speed(*variant)
+print(json.dumps([{name: measure_speed(*variant) for name, variant in variants.items()}
+                  for _ in range(int(sys.argv[1]))]))
 """
 
 
@@ -59,7 +60,9 @@ def main() -> None:
     }
     for title, environment in (("as it is", {}), ("AVX2 alone", AVX2)):
         env = {**os.environ, "GOMP_SPINCOUNT": "10000", **environment}
-        rounds_measured = json.loads(subprocess.check_output([sys.executable, "-c", STEPS, rounds], env=env, text=True))
+        rounds_measured = json.loads(
+            subprocess.check_output([sys.executable, "-c", MEASURE_SCRIPT, rounds], env=env, text=True)
+        )
         result[title] = {}
         for variant in rounds_measured[0]:
             baseline = f"mask, 1 row of {256 if ' 256 ' in variant else 512} at once"

@@ -1,4 +1,4 @@
-"""Seconds and memory of the stage `prepare`, by format and number of rows.
+"""Measure seconds and memory of the stage `prepare` for each format.
 
     python -m benchmarks.prepare [rows]
 
@@ -6,7 +6,7 @@ Converts `rows` comments (default: 1,000,000) as csv, as JSON Lines with columns
 most 200,000 as xlsx. A comment has 10 to 30 words of real complaints, one of the 1,280 real paths of
 ../shared/data/cfpb_voc and an emotion. For xlsx, the result also has the seconds in which openpyxl reads the file in
 read-only mode. Memory is the peak of the stage and its child processes (see benchmarks/data.py). The result is written
-to benchmarks/results/prepare-<machine>-<date>.json.
+to benchmarks/results/prepare-cpu<cores>-<date>.json.
 """
 
 import csv
@@ -61,8 +61,8 @@ def write_jsonl(path: Path, count: int) -> None:
 def write_canonical(path: Path, count: int) -> None:
     """Write the comments in Alloy's canonical format."""
     with path.open("w", encoding="utf-8") as file:
-        for identity, text, *path_, emotion in make_rows(count):
-            segment = {**dict(zip(LEVELS, path_, strict=True)), "emotion": emotion}
+        for identity, text, *labels, emotion in make_rows(count):
+            segment = {**dict(zip(LEVELS, labels, strict=True)), "emotion": emotion}
             file.write(json.dumps({"id": identity, "text": text, "segments": [segment]}) + "\n")
 
 

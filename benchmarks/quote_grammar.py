@@ -1,11 +1,11 @@
-"""CPU seconds to compile the grammar of quotes from a comment, by its number of words, with and without a bound.
+"""Measure how long xgrammar takes to compile a grammar that allows only verbatim quotes of a comment.
 
     python -m benchmarks.quote_grammar [words ...]
 
-`unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than
-`MAX_QUOTED_WORDS` words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after
-the longest one. The tokenizer is that of models/base. The result is written to
-benchmarks/results/quote-grammar-<machine>-<date>.json.
+Compiles the grammars of comments of different lengths. `unbounded` always compiles a grammar of all words. `bounded`
+does the same as inference: for a comment of more than `MAX_QUOTED_WORDS` words, it compiles a grammar of any text. Also
+measures how long a short comment waits for its grammar while the grammar of the longest comment is compiled. The
+tokenizer comes from models/base. The result is written to benchmarks/results/quote-grammar-cpu<cores>-<date>.json.
 """
 
 import datetime
@@ -25,32 +25,32 @@ from alloy.labeling.grammar import MAX_QUOTED_WORDS, build_content_grammar, can_
 from alloy.modeling.model_folder import load_tokenizer
 
 WORDS = [50, 100, 200, 400, 800, 1400, 2000]
-NUMBERS = count()
+COMMENT_NUMBERS = count()
 TASK: Row = {"levels": ["L1"], "has_content": True, "emotions": [], "most_segments": 3}
 
 
 def make_comment(words: int) -> str:
-    """Return a text of `words` different words that no earlier text has, so that nothing is cached."""
-    first = next(NUMBERS)
-    return " ".join(f"{first}word{number}" for number in range(words))
+    """Return a text of `words` words, all different from each other and from earlier texts, to avoid cached results."""
+    comment_number = next(COMMENT_NUMBERS)
+    return " ".join(f"{comment_number}word{number}" for number in range(words))
 
 
-def measure_compilation(compiler: Any, grammar: str) -> float:  # noqa: ANN401 (xgrammar's own)
-    """Return the CPU seconds in which a grammar compiles."""
+def measure_compilation(compiler: Any, grammar: str) -> float:  # noqa: ANN401 (an xgrammar.GrammarCompiler)
+    """Return the CPU seconds to compile a grammar."""
     start = time.process_time()
     compiler.compile_grammar(grammar)
     return round(time.process_time() - start, 4)
 
 
 def measure_wait(constraint: CompiledLabelConstraint, words: int, *, bounded: bool) -> float:
-    """Return the seconds that a short comment waits for its grammar after a comment of `words` words."""
+    """Return the seconds that a short comment waits for its grammar if a comment of `words` words comes first."""
     start = time.perf_counter()
     if bounded:
         constraint.prepare_source(make_comment(words))
     else:
         constraint.pool.submit(constraint.compiler.compile_grammar, build_content_grammar(make_comment(words)))
-    short: Any = constraint.prepare_source("The lock jams.")
-    short.result()
+    short_comment: Any = constraint.prepare_source("The lock jams.")
+    short_comment.result()
     return round(time.perf_counter() - start, 4)
 
 
@@ -69,7 +69,7 @@ def main() -> None:
         }
         rows.append({"words": words, **seconds})
         print(f"{words:5} words: {seconds['unbounded']:8.3f} s unbounded, {seconds['bounded']:.3f} s bounded")
-    longest = rows[-1]
+    longest = max(rows, key=lambda row: row["words"])
     waits = {
         name: measure_wait(constraint, longest["words"], bounded=name == "bounded") for name in ("unbounded", "bounded")
     }

@@ -1,4 +1,4 @@
-"""CPU seconds of a `dvc repro` with nothing to do, compared with `dvc status` in a project with one stage.
+"""Measure CPU seconds of `dvc repro` with nothing to do, compared with `dvc status` in a project with one stage.
 
     python -m benchmarks.repro [rounds]
 
@@ -26,9 +26,9 @@ def measure_command(folder: Path, *command: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "true"}
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False)
-    if done.returncode or "Running stage" in done.stdout:
-        raise InputError(f"{folder}: {' '.join(command)} found something to do; run `dvc repro` first\n{done.stderr}")
+    result = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False)
+    if result.returncode or "Running stage" in result.stdout:
+        raise InputError(f"{folder}: {' '.join(command)} found something to do; run `dvc repro` first\n{result.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -38,14 +38,14 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     measured: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as name:
-        small = Path(name)
-        subprocess.run(["git", "init", "-q"], cwd=small, check=True)
+        one_stage_project = Path(name)
+        subprocess.run(["git", "init", "-q"], cwd=one_stage_project, check=True)
         dvc = str(Path(sys.executable).with_name("dvc"))
-        subprocess.run([dvc, "init", "-q"], cwd=small, check=True)
-        (small / "dvc.yaml").write_text(ONE_STAGE)
-        subprocess.run([dvc, "repro", "-q"], cwd=small, check=True)
+        subprocess.run([dvc, "init", "-q"], cwd=one_stage_project, check=True)
+        (one_stage_project / "dvc.yaml").write_text(ONE_STAGE)
+        subprocess.run([dvc, "repro", "-q"], cwd=one_stage_project, check=True)
         for number in range(rounds + 1):
-            pair = measure_command(Path.cwd(), "dvc", "repro"), measure_command(small, "dvc", "status")
+            pair = measure_command(Path.cwd(), "dvc", "repro"), measure_command(one_stage_project, "dvc", "status")
             if number:  # the first round fills caches
                 measured.append((round(pair[0], 2), round(pair[1], 2)))
                 print(f"dvc repro {pair[0]:.2f} s, dvc status of one stage {pair[1]:.2f} s", flush=True)

@@ -1,11 +1,12 @@
-"""Seconds of scoring, by the number of comments.
+"""Measure seconds of scoring for different numbers of comments.
 
     python -m benchmarks.score [comments ...]
 
 Scores generated comments of 1 to 4 segments with contents and emotions, over 1,420 frequent and rare leaves of four
-levels. Three of four predicted segments are right, and one in fifty answers is not valid JSON. Measured is the stage
-`score` from parsed rows to metrics, with intervals and the article's score. A first round, which loads the libraries,
-is not measured. The result is written to benchmarks/results/score-<machine>-<date>.json.
+levels. Three of four predicted segments are right, and one in fifty answers is not valid JSON. The
+measured part of the stage `score` begins with parsed rows and ends with metrics, intervals and the article's score. A
+first round, which loads the libraries, is not measured. The result is written to
+benchmarks/results/score-cpu<cores>-<date>.json.
 """
 
 import datetime

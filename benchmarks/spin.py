@@ -1,10 +1,10 @@
-"""Seconds of training with spinning OpenMP threads on a busy machine; alloy/core/stage.py limits the spinning.
+"""Measure how much spinning OpenMP threads slow down training on a busy machine.
 
     python -m benchmarks.spin [rounds]
 
-Measures eight training steps of a model of the demo's shape, alone and while each core has another busy process, with
-each wait policy of OpenMP in turn. Seconds by round and their median are written to
-benchmarks/results/spin-<machine>-<date>.json.
+Runs eight training steps of a model of the demo's shape with each wait policy of OpenMP in turn, on an idle machine and
+with one busy process per core. alloy/core/stage.py sets the policy for stages. Seconds by round and their median are
+written to benchmarks/results/spin-cpu<cores>-<date>.json.
 """
 
 import datetime
@@ -23,7 +23,7 @@ WAIT_POLICIES = {
     "GOMP_SPINCOUNT=0": {"GOMP_SPINCOUNT": "0"},
     "OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
 }
-STEPS = """
+MEASURE_SCRIPT = """
 import time, torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 config = Qwen3Config(vocab_size=4096, hidden_size=128, intermediate_size=384, num_hidden_layers=4,
@@ -41,7 +41,9 @@ print(time.perf_counter() - start)
 def measure_seconds(environment: dict[str, str]) -> float:
     """Return the seconds of the steps in a process with these environment variables."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    return float(subprocess.check_output([sys.executable, "-c", STEPS], env={**inherited, **environment}, text=True))
+    return float(
+        subprocess.check_output([sys.executable, "-c", MEASURE_SCRIPT], env={**inherited, **environment}, text=True)
+    )
 
 
 def main() -> None:
@@ -68,7 +70,7 @@ def main() -> None:
             policy: {"median": statistics.median(values), "seconds": values} for policy, values in measured.items()
         }
         for policy, values in measured.items():
-            print(f"beside {busy_processes}: {policy}: {statistics.median(values):.2f} s")
+            print(f"{busy_processes} busy processes, {policy}: {statistics.median(values):.2f} s")
     day = datetime.datetime.now(tz=datetime.UTC).date()
     write_json(Path(f"benchmarks/results/spin-cpu{cores}-{day}.json"), result)
 

@@ -1,4 +1,4 @@
-"""Compare methods by which the SVM can predict emotions, on held-out training comments.
+"""Compare methods for predicting emotions with the SVM, on held-out training comments.
 
     python -m benchmarks.svm_emotions data/prepared/comments data/mams
 
@@ -62,7 +62,7 @@ LabelingMethod = Callable[[list[Comment], list[LabelPath], list[str]], Labeled]
 class WordsAndPath(EmotionSvm):
     """`EmotionSvm` without the columns of words per path."""
 
-    def _cross_with_paths(self, tfidf: Any, path_indices: Any) -> Any:  # noqa: ANN401 (as its parent's)
+    def _cross_with_paths(self, tfidf: Any, path_indices: Any) -> Any:  # noqa: ANN401 (as in EmotionSvm)
         from scipy.sparse import csr_matrix
 
         return csr_matrix((tfidf.shape[0], 0), dtype=tfidf.dtype)
@@ -83,7 +83,9 @@ def label_by_words_and_path(train: list[Comment], leaves: list[LabelPath], texts
 def label_pairs(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
     """Label `texts` by SVMs for pairs of a path and an emotion."""
     labeler = train_labeler(_join_emotions(train), _list_pairs(train), SVM)
-    return [tuple(Segment(s.path[:-1], emotion=s.path[-1]) for s in own) for own in labeler.label_texts(texts)]
+    return [
+        tuple(Segment(s.path[:-1], emotion=s.path[-1]) for s in segments) for segments in labeler.label_texts(texts)
+    ]
 
 
 def label_paths_then_pairs(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
@@ -91,11 +93,11 @@ def label_paths_then_pairs(train: list[Comment], leaves: list[LabelPath], texts:
     pairs = _list_pairs(train)
     margins = train_path_svm(_join_emotions(train), pairs, SVM, "pairs").compute_margins(texts)
     columns: defaultdict[LabelPath, list[int]] = defaultdict(list)
-    for number, pair in enumerate(pairs):
-        columns[pair[:-1]].append(number)
+    for index, pair in enumerate(pairs):
+        columns[pair[:-1]].append(index)
 
     def choose_emotion(path: LabelPath, pair_margins: Margins) -> Segment:
-        return Segment(path, emotion=pairs[max(columns[path], key=lambda number: pair_margins[number])][-1])
+        return Segment(path, emotion=pairs[max(columns[path], key=lambda index: pair_margins[index])][-1])
 
     labeled = _train_path_labeler(train, leaves).label_texts(texts)
     return [
@@ -112,7 +114,7 @@ def label_by_most_frequent_emotion(train: list[Comment], leaves: list[LabelPath]
             counted[segment.path][segment.emotion] += 1
     usual = {path: counts.most_common(1)[0][0] for path, counts in counted.items()}
     labeled = _train_path_labeler(train, leaves).label_texts(texts)
-    return [tuple(Segment(s.path, emotion=usual[s.path]) for s in own) for own in labeled]
+    return [tuple(Segment(s.path, emotion=usual[s.path]) for s in segments) for segments in labeled]
 
 
 METHODS: dict[str, LabelingMethod] = {
@@ -173,9 +175,9 @@ def measure_methods(comments: list[Comment]) -> Row:
         ]
         leaves = sorted({segment.path for comment in train for segment in comment.segments})
         gold = [comment.segments for comment in held_out]
-        for name, way in METHODS.items():
+        for name, label_texts in METHODS.items():
             start = time.perf_counter()
-            labeled = way(train, leaves, [comment.text for comment in held_out])
+            labeled = label_texts(train, leaves, [comment.text for comment in held_out])
             measurement = measured[name]
             measurement.seconds.append(time.perf_counter() - start)
             measurement.full.append(count_full(gold, labeled))

@@ -1,4 +1,4 @@
-"""Tokens per second of Alloy's training, compared with a bare PyTorch loop and with TRL's defaults.
+"""Compare tokens per second of Alloy's training, a bare PyTorch loop, and TRL's defaults.
 
     dvc repro mix
     python -m benchmarks.train [profile] [steps] [rounds] [config.json]
@@ -125,7 +125,7 @@ def measure_trl(run: TrainingJob, rows: "Dataset", steps: int, folder: Path) -> 
     seen: list[int] = []
     original = trainer.compute_loss
 
-    def count_tokens(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (Trainer's own)
+    def count_tokens(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as in Trainer)
         seen.append(int(inputs["attention_mask"].sum()))
         return original(model, inputs, *args, **kwargs)
 

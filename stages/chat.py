@@ -3,7 +3,7 @@
 Reads   data/prepared/chat/prompts.jsonl; models/<model>
 Writes  metrics/chat/<model>.jsonl: `{id, category, messages, answer, finish, tokens, cut}` per prompt, with the
         `reason` if there is no answer;
-        metrics/chat/<model>.json: number of answers, prompts without answer, mean length, share cut at the limit
+        metrics/chat/<model>.json: number of answers, prompts without answer, mean length, share cut at the token limit
 Run     dvc repro chat@tuned
 
 Answers are decoded greedily, without a grammar. The report shows them side by side, and `compare` counts answers in the
@@ -22,7 +22,7 @@ from alloy.evaluation.settings import Chat
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
-from alloy.inference.usage import format_unanswered, make_retry_test
+from alloy.inference.usage import format_unanswered, make_needs_retry
 from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import hash_inputs
@@ -34,7 +34,7 @@ def main() -> None:
     chat, infer = load_sections(Chat, Infer)
     out, rows = Path(f"metrics/chat/{name}.json"), Path(f"metrics/chat/{name}.jsonl")
     model = Path("models", name)
-    if name != "base" and read_hosted_name(model):  # it is the base model, and asking it again costs money
+    if name != "base" and read_hosted_name(model):  # `model` is the base model, and its answers cost money
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"chat {name}: skipped, nothing was trained")
@@ -43,21 +43,22 @@ def main() -> None:
     prompts = read_chat_prompts(Path("data/prepared/chat/prompts.jsonl"), warnings.append)
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
     job = Job(
-        f"chat {name}",
-        "prompt",
-        lambda: partial(answer_prompts, open_engine(model, infer)),
-        count_answer,
-        lambda totals: {name: {"chat": summarize_answers(totals)}},
-        make_retry_test(infer),
+        name=f"chat {name}",
+        unit="prompt",
+        open_worker=lambda: partial(answer_prompts, open_engine(model, infer)),
+        count_row=count_answer,
+        make_metrics=lambda totals: {name: {"chat": summarize_answers(totals)}},
+        needs_retry=make_needs_retry(infer),
     )
     key = hash_inputs("chat", [chat, infer.answer_settings], name)
     metrics = run_job(job, key, prompts, len(prompts), infer.chunk_size, (rows, out))[name]["chat"]
+    left_out = f"; {count} prompts longer than the context left out" if (count := metrics["over_context"]) else ""
     print(
         f"chat {name}: {metrics['answers']} answers of {metrics['mean_tokens']:.0f} tokens on average, "
-        f"{metrics['cut']:.0%} cut at {chat.max_new_tokens}; {metrics['over_context']} over the context are left out"
+        f"{metrics['cut']:.0%} cut at {chat.max_new_tokens} tokens{left_out}"
     )
     if any(metrics["unanswered"].values()):
-        note = format_unanswered(f"chat@{name}", metrics["unanswered"], f"see `reason` in {rows}", infer)
+        note = format_unanswered(f"chat@{name}", "prompt", metrics["unanswered"], f"see `reason` in {rows}", infer)
         print(f"chat {name}: {note}", file=sys.stderr)
     print("".join(f"chat {name}: {warning}\n" for warning in warnings), end="")
 

@@ -15,9 +15,9 @@ from alloy.comparison.answers import add_leakage, flag_answers
 from alloy.comparison.common_items import keep_common_comments
 from alloy.comparison.compare import Rows, compare_models, require_same_ids
 from alloy.comparison.costs import compute_budget, describe_budget, find_trained_share, read_costs
-from alloy.comparison.formulation import FORMULATIONS, add_headline
+from alloy.comparison.formulation import add_headline, describe_headline
 from alloy.comparison.item_rows import select_loss_rows
-from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, select_headline
+from alloy.comparison.metrics import ANSWERS, LANGUAGE_MODELS, MODELS, STAGES, select_headline
 from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import judge_comparison, render_findings
@@ -86,7 +86,7 @@ def main() -> None:
     print(render_table(lines), render_cost_table(read_costs()), conclusion, sep="\n\n")
     formulation = metrics["base"].get("mmlu", {}).get("formulation")
     if formulation:
-        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), base's best form")
+        print(describe_headline(formulation))
     if ratio == 0:
         print("To reduce forgetting, mix in general data: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= metrics[model].keys()]
@@ -94,7 +94,7 @@ def main() -> None:
     write_atomically(
         "metrics/tradeoff.csv", lambda file: file.write_text(format_csv(("model", "mmlu_acc", "voc_f1"), points))
     )
-    for model in MODELS[:2]:
+    for model in LANGUAGE_MODELS:
         write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))
     write_json(
         "metrics/compare.json",

@@ -16,7 +16,7 @@ def main() -> None:
     gate = Gate.load()
     if broken_limits := find_broken_limits(read_json("metrics/compare.json")["measures"], gate):
         raise InputError("\n".join(broken_limits))
-    print(f"gate: none of {len(gate.get_limits())} limits is broken")
+    print(f"gate: none of {len(gate.get_limits())} limits is exceeded")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def main() -> None:
     ]
     shares = ", ".join(f"{key} {metrics[key]:.3f} (n {count})" for key, count in metrics["n"].items())
     left_out = "".join(
-        f"; {task}: {n} over the context are left out" for task, n in metrics.get("over_context", {}).items()
+        f"; {task}: {n} longer than the context left out" for task, n in metrics.get("over_context", {}).items()
     )
     print(f"general {name}: {shares}{left_out}")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELD_OUT = Path("data/decontaminate/heldout.jsonl")
 BASE, TUNED = Path("models/base"), Path("models/tuned")
 ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.json")
-CHUNK = 16  # rows; an interruption loses at most one chunk, and what base computes first
+CHUNK = 16  # rows; an interruption loses at most one chunk, and the hidden states of the base model
 
 
 def measure_rows(models: "PairedLoss", rows: list[Row], on_row_done: OnRowDone) -> None:
@@ -53,7 +53,13 @@ def main() -> None:
     def open_measure() -> "partial[None]":
         return partial(measure_rows, open_models(BASE, TUNED, rows, settings.max_length))
 
-    job = Job("general loss", "row", open_measure, count_row, summarize_losses)
+    job = Job(
+        name="general loss",
+        unit="row",
+        open_worker=open_measure,
+        count_row=count_row,
+        make_metrics=summarize_losses,
+    )
     metrics = run_job(job, hash_inputs("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
     base, tuned = metrics["base"]["loss"], metrics["tuned"]["loss"]
     print(

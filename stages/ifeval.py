@@ -37,7 +37,7 @@ def main() -> None:
     if ifeval.max_new_tokens >= context:
         raise InputError(
             f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: expected less than the model's context of "
-            f"{context} tokens, got {ifeval.max_new_tokens}; lower it to leave room for prompts"
+            f"{context} tokens, got {ifeval.max_new_tokens}; lower the value, so that prompts fit"
         )
     prompts = load_prompts(Path("data/prepared/instructions/ifeval.jsonl"))
 
@@ -55,9 +55,10 @@ def main() -> None:
     metrics = run_resumable("ifeval", name, [ifeval, harness], measure_prompts, {METRICS: out, ROWS: rows})[name][
         "ifeval"
     ]
+    left_out = f" ({count} longer than the context left out)" if (count := metrics["over_context"]) else ""
     print(
-        f"ifeval {name}: {metrics['prompts']} prompts, {metrics['prompt_strict']:.3f} followed, "
-        f"{metrics['instruction_strict']:.3f} of the instructions; {metrics['over_context']} over the context left out"
+        f"ifeval {name}: {metrics['prompts']} prompts{left_out}, {metrics['prompt_strict']:.3f} followed; "
+        f"{metrics['instruction_strict']:.3f} of the instructions followed"
     )
 
 

@@ -50,7 +50,8 @@ def scale_adapter(name: str, tensor: "Tensor", alpha: float) -> "Tensor":
         return (tensor.float() * alpha).to(tensor.dtype)
     if ".lora_A." in name:
         return tensor
-    raise InputError(f"{TRAINED / ADAPTER}: {name}: alpha can only scale lora_A and lora_B; train without this module")
+    problem = "interpolate.alpha can only scale lora_A and lora_B; train without this module"
+    raise InputError(f"{TRAINED / ADAPTER}: {name}: {problem}")
 
 
 def open_weights(folder: Path, stack: ExitStack) -> Weights:
@@ -71,13 +72,12 @@ def open_weights(folder: Path, stack: ExitStack) -> Weights:
 
 
 def find_base_tensor(name: str, trained: "Tensor", base: Weights) -> "Tensor":
-    """Return base's tensor of this name, or of the name tied to it; raise `InputError` unless the shapes are equal."""
+    """Return the base model's tensor of this name, or of the name tied to it; the shape must be as in `trained`."""
     tied = (other for other in base for a, b in TIED if name.endswith(a) and other.endswith(b))
     base_name = name if name in base else next(tied, None)
     if base_name is None:
-        raise InputError(f"{BASE}: expected a tensor {name} as in {TRAINED}, found none; {MISMATCH}")
-    file, shard = base[base_name]
-    base_tensor = shard.get_tensor(base_name)
+        raise InputError(f"{BASE}: no tensor {name}, although {TRAINED} has one; {MISMATCH}")
+    file, base_tensor = base[base_name][0], base[base_name][1].get_tensor(base_name)
     shape, expected = list(base_tensor.shape), list(trained.shape)
     if shape != expected:
         raise InputError(f"{file}: {base_name}: expected shape {expected} as in {TRAINED}, got {shape}; {MISMATCH}")
@@ -85,9 +85,9 @@ def find_base_tensor(name: str, trained: "Tensor", base: Weights) -> "Tensor":
 
 
 def open_base(stack: ExitStack) -> Weights:
-    """Return the base's weights, after checking that both models have the same number of layers.
+    """Return the base model's weights, after checking that both models have the same number of layers.
 
-    A tensor that only the base has is ignored: models on the hub may have buffers and draft heads that are not loaded.
+    Tensors that only the base model has are ignored, such as buffers and draft heads, which are not loaded.
     """
     folder = Path(resolve_weights(BASE))
     depth, trained_depth = (get_text_config(load_config(path)).num_hidden_layers for path in (folder, TRAINED))
@@ -121,14 +121,14 @@ def write_weights(out: Path, alpha: float) -> int:
 def main() -> None:
     """Copy or interpolate the model into a temporary folder, then rename it."""
     alpha = 1.0 if read_hosted_name(TRAINED) else Interpolate.load().alpha
-    remove_finished_work()  # the work folder of `train` is not needed any more: DVC has the trained model
+    remove_finished_work()  # the work folder of `train` is no longer needed: DVC has the trained model
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")
     remove_path(OUT)
     remove_temporary_files(OUT)
     needed = sum(file.stat().st_size for file in TRAINED.rglob("*"))
     if needed > (free := shutil.disk_usage(OUT.parent).free):
-        raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB of disk space, {free / 1e9:.2f} GB are free; free some")
+        raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB of disk space, got {free / 1e9:.2f} GB; free disk space")
     part = make_temporary_path(OUT)
     ignored = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
     try:
@@ -138,7 +138,7 @@ def main() -> None:
         if alpha < 1:
             description = f"{write_weights(part, alpha)} tensors"
             if (card := part / "README.md").is_file():
-                note = f"\nInterpolated with the base: alpha {alpha:g} (Wortsman et al., 2022).\n"
+                note = f"\nInterpolated with the base model: alpha {alpha:g} (Wortsman et al., 2022).\n"
                 card.write_text(f"{card.read_text(encoding='utf-8').rstrip()}\n{note}", encoding="utf-8")
         part.rename(OUT)
     finally:

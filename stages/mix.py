@@ -10,9 +10,9 @@ Run     dvc repro mix; then `alloy trace <step>` prints the rows that a training
 General rows are `mix.ratio` of the mix, counted in `mix.unit`. Mixes are nested: the general rows of a small ratio are
 also in the mix of a larger ratio (alloy/mixing/proportional_sampler.py). Customer rows keep their order.
 
-Rows are encoded as in training. A row over `train.max_length` tokens is left out before sampling and counted, or stops
-the stage (`train.on_long_row`). All customer rows are encoded; general rows only in sampling order, until there are
-enough. A hosted model has no tokenizer here, so no row is measured or left out.
+Rows are encoded as in training. A row longer than `train.max_length` tokens is left out before sampling and counted, or
+stops the stage (`train.on_long_row`). All customer rows are encoded; general rows only in sampling order, until there
+are enough. A hosted model has no tokenizer here, so no row is measured or left out.
 """
 
 import gc
@@ -28,8 +28,8 @@ from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import CUSTOMER
 from alloy.labeling.settings import Prompt
-from alloy.labeling.task import SPLIT, load_task
-from alloy.mixing.customer_examples import index_customer_rows
+from alloy.labeling.task import SPLIT_FOLDER, load_task
+from alloy.mixing.customer_examples import write_customer_rows
 from alloy.mixing.data_card import build_manifest, render_card
 from alloy.mixing.mixture import Encoding, RowSizes, draw_mixture
 from alloy.mixing.proportional_sampler import DrawnRow
@@ -41,7 +41,7 @@ from alloy.training.settings import LongRow, Train
 
 GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
 BASE = Path("models/base")
-INPUTS = [SPLIT / name for name in ("train.jsonl", "taxonomy.json", "task.json")]
+INPUTS = [SPLIT_FOLDER / name for name in ("train.jsonl", "taxonomy.json", "task.json")]
 MAX_DEVIATION = 0.01  # from the requested share; a larger deviation is reported
 
 
@@ -98,9 +98,10 @@ def count_left_out(examples: int, general: General, report: Row) -> Row:
                 "metrics/rehearse.json: expected metrics for mix.general: self, got those for data; "
                 "run `dvc repro rehearse`"
             )
-        rows |= {f"the base's answer is {reason}": count for reason, count in dropped.items()}
+        reasons = {"context": "prompt longer than the context", "refused": "answer refused", "failed": "answer failed"}
+        rows |= {reasons.get(name, f"answer of the base model {name}"): count for name, count in dropped.items()}
     if "max_length" in report:
-        over_length = f"over train.max_length ({report['max_length']} tokens)"
+        over_length = f"longer than train.max_length ({report['max_length']} tokens)"
         comments[over_length] = report["too_long"].get(CUSTOMER, 0)
         rows[over_length] = sum(count for name, count in report["too_long"].items() if name != CUSTOMER)
     return {f"comments: {reason}": count for reason, count in comments.items()} | {
@@ -124,7 +125,7 @@ def main() -> None:
     encoding = None if service else Encoding(load_tokenizer(BASE), train.assistant_turns, train.max_length, stop)
     prompts = load_task(prompt)
     with TemporaryFile() as customer_file, source.open("rb") as general_file:
-        customer = RowSizes(index_customer_rows(customer_file, prompts, seed), mix.unit, encoding)
+        customer = RowSizes(write_customer_rows(customer_file, prompts, seed), mix.unit, encoding)
         general = RowSizes(open_row_index(general_file, seed), mix.unit, encoding)
         customers, generals = draw_mixture(mix, customer, general)
         report = build_manifest(mix, (customer, customers), (general, generals))
@@ -137,7 +138,8 @@ def main() -> None:
         f"mix: {report['rows']} rows, general share {report['achieved']:.4f} of the {mix.unit.value.replace('_', ' ')}"
     )
     if too_long := sum(report.get("too_long", {}).values()):
-        print(f"mix: {too_long} rows over train.max_length ({train.max_length} tokens) were left out before the draw")
+        limit = f"train.max_length ({train.max_length} tokens)"
+        print(f"mix: {too_long} rows longer than {limit} were left out before the draw")
     if abs(report["achieved"] - report["asked"]) > MAX_DEVIATION:
         print("mix: there are too few rows, or some are too large, to come closer to mix.ratio")
 

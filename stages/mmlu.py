@@ -125,7 +125,7 @@ def main() -> None:
 
     metrics = run_resumable("mmlu", name, [mmlu, harness], measure_questions, {METRICS: out, ROWS: rows})[name]["mmlu"]
     values = ", ".join(f"{key} {metrics[key]:.3f}" for key in METRIC_KEYS)
-    left_out = f" ({metrics['over_context']} more are over the context)" if metrics["over_context"] else ""
+    left_out = f" ({count} longer than the context left out)" if (count := metrics["over_context"]) else ""
     print(f"mmlu {name}: {metrics['questions']} questions{left_out}, chance {metrics['chance']:.3f}; {values}")
 
 

@@ -1,13 +1,13 @@
 """Generate the base model's own answers to general prompts, if `mix.general` is self.
 
 Reads   data/decontaminate/general.jsonl; models/base
-Writes  data/rehearse/general.jsonl: the same rows with the base's answer as last message, in the order in which `mix`
-        samples them; metrics/rehearse.json
+Writes  data/rehearse/general.jsonl: the same rows with the base model's answer as last message, in the order in which
+        `mix` samples them; metrics/rehearse.json
 Run     dvc repro rehearse
 
 Training on the model's own answers reduces forgetting (pseudorehearsal: Robins 1995, "Catastrophic forgetting,
 rehearsal and pseudorehearsal"). Answers that are empty, cut off or repeat themselves are left out and counted; so are
-prompts without an answer (over the context, refused, failed after retries).
+prompts without an answer (longer than the context, refused, failed after retries).
 """
 
 import sys
@@ -29,7 +29,7 @@ from alloy.inference.usage import (
     find_usual_reason,
     format_unanswered,
     make_finish_fields,
-    make_retry_test,
+    make_needs_retry,
     summarize_usage,
 )
 from alloy.mixing.sampling_order import rank_rows
@@ -45,7 +45,7 @@ REJECT_REASONS = ("empty", "truncated", "repeated", "context", "refused", "faile
 def answer_prompts(engine: Engine, rows: list[Row], on_row_done: OnRowDone) -> None:
     """Replace each row's last message by the engine's answer, and pass the row to `on_row_done`.
 
-    The row gets `finish` and `use` (tokens and seconds) as well.
+    The row also gets `finish` and `use` (tokens and seconds).
     """
 
     def on_completion(index: int, completion: Completion, usage: Row) -> None:
@@ -82,7 +82,7 @@ def keep_row(row: Row, totals: "Counter[str]") -> Row | None:
 
 
 def make_report(totals: "Counter[str]") -> Row:
-    """Return the metrics: prompts asked, answers kept, answers dropped by reason, and usage.
+    """Return the metrics: prompts, answers kept, answers dropped by reason, and usage.
 
     Raise `InputError` if no answer can be used.
     """
@@ -91,8 +91,8 @@ def make_report(totals: "Counter[str]") -> Row:
         reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
         reasons += f"; {usual_reason}" if (usual_reason := find_usual_reason(totals)) else ""
         raise InputError(
-            f"models/base: none of its {totals['asked']} answers to general prompts can be used ({reasons}); if they "
-            "are truncated, raise rehearse.max_new_tokens, otherwise set mix.general to data"
+            f"models/base: none of the {totals['asked']} answers to general prompts can be used ({reasons}); if they "
+            "are truncated, raise rehearse.max_new_tokens; otherwise, set mix.general: data"
         )
     metrics = {"asked": totals["asked"], "kept": totals["kept"], "dropped": dropped, **summarize_usage(totals)}
     return {"rehearse": {**metrics, "seconds": round(totals["seconds"], 1)}}
@@ -112,12 +112,12 @@ def main() -> None:
     options = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=options)
     job = Job(
-        "rehearse",
-        "answer",
-        lambda: partial(answer_prompts, open_engine(BASE, infer)),
-        keep_row,
-        make_report,
-        make_retry_test(infer),
+        name="rehearse",
+        unit="answer",
+        open_worker=lambda: partial(answer_prompts, open_engine(BASE, infer)),
+        count_row=keep_row,
+        make_metrics=make_report,
+        needs_retry=make_needs_retry(infer),
     )
     key = hash_inputs("rehearse", [settings, infer.answer_settings])
     metrics = run_job(job, key, rows, len(rows), infer.chunk_size, (ROWS, METRICS))["rehearse"]
@@ -125,10 +125,8 @@ def main() -> None:
     print(f"rehearse: {metrics['kept']} of {metrics['asked']} answers kept" + (f"; {dropped}" if dropped else ""))
     unanswered = {finish.value: metrics["dropped"][finish.value] for finish in UNANSWERED}
     if any(unanswered.values()):
-        print(
-            f"rehearse: {format_unanswered('rehearse', unanswered, f'see `dropped` in {METRICS}', infer)}",
-            file=sys.stderr,
-        )
+        note = format_unanswered("rehearse", "prompt", unanswered, f"see `dropped` in {METRICS}", infer)
+        print(f"rehearse: {note}", file=sys.stderr)
 
 
 if __name__ == "__main__":

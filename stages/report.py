@@ -13,11 +13,11 @@ from pathlib import Path
 from alloy.comparison.costs import find_trained_share, format_amount, read_costs
 from alloy.comparison.error_analysis import list_mistakes
 from alloy.comparison.formulation import add_headline_to_mmlu
-from alloy.comparison.metrics import ANSWERS, MODELS
+from alloy.comparison.metrics import ANSWERS, LANGUAGE_MODELS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, draw_plots, inline_svg, pair_chat_answers, render_page
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import format_p, has_enough_items
-from alloy.core.files import Row, read_json, read_jsonl, write_atomically
+from alloy.comparison.verdict import Outcome, format_p, has_enough_items
+from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_atomically
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
@@ -33,15 +33,15 @@ def _read_part(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]
 
 
 def _read_rows(folder: str) -> dict[str, list[Row]]:
-    """Return the rows of base and tuned model in a folder of metrics; an empty list if a model was not measured."""
-    files = {model: Path(f"metrics/{folder}/{model}.jsonl") for model in MODELS[:2]}
-    return {model: read_jsonl(file) if file.stat().st_size > 1 else [] for model, file in files.items()}
+    """Return the rows of each language model in a folder of metrics; an empty list if a model was not measured."""
+    files = {model: Path(f"metrics/{folder}/{model}.jsonl") for model in LANGUAGE_MODELS}
+    return {model: read_jsonl(file) if count_lines(file) else [] for model, file in files.items()}
 
 
 def main() -> None:
     """Read the metrics, draw the plots, write page and plots."""
     compared = read_json("metrics/compare.json")
-    scores, mmlu = _read_part("score", "voc", MODELS), _read_part("mmlu", "mmlu", MODELS[:2])
+    scores, mmlu = _read_part("score", "voc", MODELS), _read_part("mmlu", "mmlu", LANGUAGE_MODELS)
     if formulation := compared["mmlu"]["formulation"]:
         mmlu = {model: add_headline_to_mmlu(model_metrics, formulation) for model, model_metrics in mmlu.items()}
     plots = draw_plots(compared["measures"], scores, mmlu)
@@ -62,7 +62,7 @@ def main() -> None:
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": pair_chat_answers(_read_rows("chat"), _read_rows(ANSWERS)),
-            "verdict": compared["verdict"],
+            "verdict": [{**row, "outcome": Outcome(row["kind"]).label} for row in compared["verdict"]],
             "one_seed": ONE_SEED.replace("`", "") if compared["verdict"] else "",
             "models": MODELS,
             "scores": scores,

@@ -140,8 +140,8 @@ def main() -> None:
     interval_is_missing = voc["f1_low"] is None
     interval = "too few for an interval" if interval_is_missing else f"{voc['f1_low']:.3f} to {voc['f1_high']:.3f}"
     full = f"; with emotions {voc['f1_full']:.3f}" if "f1_full" in voc else ""
-    left_out = f"; {voc['over_context']} over the context are left out" if voc["over_context"] else ""
-    print(f"score {name}: {voc['comments']} comments, F1 {voc['f1']:.3f} ({interval}){full}{left_out}")
+    left_out = f" ({count} longer than the context left out)" if (count := voc["over_context"]) else ""
+    print(f"score {name}: {voc['comments']} comments{left_out}, F1 {voc['f1']:.3f} ({interval}){full}")
 
 
 if __name__ == "__main__":

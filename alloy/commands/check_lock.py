@@ -24,9 +24,9 @@ def require_up_to_date(status: int, output: str) -> None:
     """Raise `InputError` if the exit status and output of `COMMAND` show that a stage is out of date."""
     if stages := WOULD_RUN.findall(output) + CANNOT_RUN.findall(output):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: out of date: `dvc repro` would run {names}; {FIX}")
+        raise InputError(f"dvc.lock: out of date for {names}; {FIX}")
     if status:
-        raise InputError(output.strip().removeprefix("ERROR: "))
+        raise InputError(f"dvc.lock: cannot be checked: {output.strip().removeprefix('ERROR: ')}")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from alloy.comparison.compare import Rows, compare_models
-from alloy.comparison.formulation import FORMULATIONS, add_headline
+from alloy.comparison.formulation import add_headline, describe_headline
 from alloy.comparison.informative import Sensitivity, explain_insensitivity, find_most_sensitive, list_sensitivities
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.metrics_file import read_metrics
@@ -43,16 +43,16 @@ def read_base() -> tuple[Row, dict[str, Rows]]:
 
 
 def warn_if_stale() -> list[str]:
-    """Return a warning if the settings changed since base was measured; no warning if DVC cannot tell."""
+    """Return a warning if the settings changed since the base model was measured; no warning if DVC cannot tell."""
     command = ["dvc", "status", "--json", *(f"{stage}@base" for stage in STAGES)]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode or not json.loads(done.stdout or "{}"):
         return []
-    return [f"check: the model or the settings changed since base was measured; run `{MEASURE}`"]
+    return [f"check: the model or the settings changed since the base model was measured; run `{MEASURE}`"]
 
 
 def format_table(tests: list[Sensitivity]) -> str:
-    """Return one line per test: value of base, its interval, chance level, and whether it can show forgetting."""
+    """Return one line per test: the base model's value and interval, chance level, and whether forgetting can show."""
     lines = [f"{'':52}{'n':>6}{'base':>8}{'95 % interval':>18}{'chance':>8}  shows forgetting"]
     for test in tests:
         interval = "-" if test.low is None else f"{test.low:.3f} to {test.high:.3f}"
@@ -69,15 +69,18 @@ def main() -> None:
     lines = compare_models(metrics, rows, score.resamples, score.seed)
     tests = list_sensitivities(lines)
     if not tests:
-        raise InputError("metrics: base has no test that can show forgetting; a hosted model gives no likelihoods")
+        raise InputError(
+            "metrics: no test can show forgetting of the base model, since a hosted model returns no likelihoods; "
+            "use a model with weights on this machine"
+        )
     shown = [test for test in tests if test.name != "mmlu.acc"]  # a copy of the formulation that is named below
     print(format_table(shown), end="\n\n")
     if formulation := metrics["base"].get("mmlu", {}).get("formulation"):
-        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), base's best form.")
+        print(describe_headline(formulation))
     print(*(line for test in shown if (line := explain_insensitivity(test, shown))), sep="\n", flush=True)
     print("".join(f"{line}\n" for line in warn_if_stale()), end="", file=sys.stderr)
     if find_most_sensitive(shown) is None:
         raise InputError(
-            "data.benchmark: base is not above chance in any test, so none can show forgetting; use easier questions, "
-            "or a larger model"
+            "data.benchmark: the base model is not above chance in any test, so no test can show forgetting; use "
+            "easier questions, or a larger model"
         )

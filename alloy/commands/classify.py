@@ -8,8 +8,8 @@ its `segments`. A comment without labels has no segments, `valid: false` and the
 these three names, from an earlier run, they are replaced.
 
 Answers are kept until the run has finished, so that the same command continues after an interruption. If a service did
-not answer some comments (refused, over the context, failed after retries), the same command asks for these again, and
-only for these. The engine and its settings come from the profile; `infer.engine: openai` asks a server that `make
+not answer some comments (refused, longer than the context, failed after retries), the same command sends only these
+again. The engine and its settings come from the profile; `infer.engine: openai` asks a server that `make
 serve` started.
 """
 
@@ -34,10 +34,10 @@ from alloy.core.versions import find_installed_version
 from alloy.formats.unlabeled import Unlabeled, read_unlabeled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
-from alloy.inference.usage import make_retry_test
+from alloy.inference.usage import make_needs_retry
 from alloy.labeling.predict import open_labeler
 from alloy.labeling.settings import Prompt
-from alloy.labeling.task import SPLIT, load_task
+from alloy.labeling.task import SPLIT_FOLDER, load_task
 from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, get_work_root
 from alloy.runtime.row_log import RowLog
 
@@ -115,9 +115,9 @@ def open_kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
     settings = [infer.answer_settings, prompt.model_dump(mode="json")]
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in list_files([str(model)])]
     libraries = [find_installed_version(name) for name in LIBRARIES]
-    parts = [settings, states, hash_path(SPLIT), hash_path(Path(alloy.__path__[0])), libraries]
+    parts = [settings, states, hash_path(SPLIT_FOLDER), hash_path(Path(alloy.__path__[0])), libraries]
     key = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
-    return KeptAnswers(get_work_root() / "classify" / key, make_retry_test(infer))
+    return KeptAnswers(get_work_root() / "classify" / key, make_needs_retry(infer))
 
 
 def label_chunk(chunk: list[Unlabeled], answer_all: Callable[[list[Row]], list[Row]]) -> Iterator[Row]:
@@ -162,7 +162,7 @@ def main(source: str, model: Path) -> None:
     remaining = iter(comments)
     first = next(remaining, None)
     if first is None:
-        raise InputError(f"{source}: expected one comment per line, found none")
+        raise InputError(f"{source}: expected one comment per line, got none")
     prompt, infer = load_sections(Prompt, Infer)
     prompts = load_task(prompt)
     labelers: list[

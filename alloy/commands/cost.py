@@ -47,7 +47,7 @@ def main(profile: str, processes: int, file: Path | None) -> None:
         AttributeError,
     ) as error:  # the last four: a file that is not a model's configuration
         reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{source}: not a model's configuration: {reason}; name its config.json") from None
+        raise InputError(f"{source}: not a model's configuration: {reason}; give the model's config.json") from None
     train, warning = resolve_packing(config, train)
     if warning:
         print(warning, file=sys.stderr)

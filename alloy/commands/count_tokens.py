@@ -104,7 +104,7 @@ def read_general_statistics(path: Path, rows: int, bad: set[int], *, kinds: bool
         if number in bad or not (kinds or number in picked):
             continue
         row = orjson.loads(line)
-        found[row["source"], row["category"], row.get("license")] = None
+        found[RowKind(row["source"], row["category"], row.get("license"))] = None
         if number in picked:
             sample.append(row)
     return GeneralStatistics(rows - len(bad), list(found), sample)

@@ -1,7 +1,7 @@
 """Import a file as a data set: guess what its columns hold, show the guess, write data/<name>/source.yaml.
 
 Reads   a table (.csv, .xlsx and the like), a parquet file or a JSON file
-Writes  data/<name>/: a copy of the file, source.yaml, and taxonomy.csv if asked for
+Writes  data/<name>/: a copy of the file, source.yaml, and taxonomy.csv if requested
 Run     alloy import reviews.xlsx --as reviews
 
 Before anything is written, the whole file is converted as in the stage `prepare`, so that its errors are found at once.
@@ -49,7 +49,7 @@ def main(file: Path, name: str, choices: ColumnChoices, *, yes: bool, taxonomy: 
     source, guess = make_source(sniffed, choices, file)
     print("\n".join(explain_guess(file, sniffed, source, guess)), flush=True)
     if not yes and not ask_yes_or_no(f"Write {folder}?"):
-        raise InputError("nothing was written; name the columns with --text, --levels, --id, or add --yes")
+        raise InputError("nothing was written; choose the columns with --text, --levels, --id, or add --yes")
     if not yes and sniffed.kind is Kind.comments and not taxonomy:
         taxonomy = ask_yes_or_no("Write the labels to taxonomy.csv, so that you can describe them?")
     messages: list[str] = []
@@ -78,13 +78,16 @@ def make_source(sniffed: FileGuess, choices: ColumnChoices, file: Path) -> tuple
     for column in (*choices.columns.values(), *choices.levels):
         if column not in sniffed.header:
             names = ", ".join(filter(None, sniffed.header))
-            raise InputError(f"{file}: no column '{column}'; name one of {names}")
+            raise InputError(f"{file}: no column '{column}'; the columns are {names}")
     guess = guess_columns(sniffed.header, sniffed.rows, choices.columns, choices.levels)
     missing = "text" if "text" not in guess.columns else "levels" if not guess.levels else None
     if missing:
-        what = {"text": "the comments; name it with --text", "levels": "labels; name them with --levels 'Topic,Detail'"}
+        what = {
+            "text": "the comments; choose one with --text",
+            "levels": "labels; choose columns with --levels 'Topic,Detail'",
+        }
         names = ", ".join(filter(None, sniffed.header))
-        raise InputError(f"{file}: no column looks like {what[missing]}; columns are {names}")
+        raise InputError(f"{file}: no column looks like {what[missing]}; the columns are {names}")
     source["columns"] = {**guess.columns, "levels": guess.levels}
     if guess.row_is is RowIs.segment:
         source["row_is"] = "segment"

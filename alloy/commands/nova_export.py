@@ -16,7 +16,7 @@ from alloy.core.files import InputError, Row, read_jsonl, read_located_rows, wri
 from alloy.formats.converse import find_rejected_words, to_conversation
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt
-from alloy.labeling.task import SPLIT, load_task
+from alloy.labeling.task import SPLIT_FOLDER, load_task
 
 TRAIN = Path("data/mix/train.jsonl")
 
@@ -54,7 +54,7 @@ def format_warning(refused: dict[str, list[str]], total: int) -> str:
 
 def main(out: Path) -> None:
     """Write both files; warn of words that Nova refuses."""
-    prompts, test = load_task(Prompt.load()), read_jsonl(SPLIT / "test.jsonl")
+    prompts, test = load_task(Prompt.load()), read_jsonl(SPLIT_FOLDER / "test.jsonl")
     refused: dict[str, list[str]] = {}
     counts = {"train": 0, "test": 0}
 
@@ -64,7 +64,7 @@ def main(out: Path) -> None:
             yield row
 
     write_jsonl(out / "train.jsonl", count_rows("train", convert_rows(read_located_rows(TRAIN), refused)))
-    tests = make_test_rows(test, prompts, SPLIT / "test.jsonl")
+    tests = make_test_rows(test, prompts, SPLIT_FOLDER / "test.jsonl")
     write_jsonl(out / "test.jsonl", count_rows("test", convert_rows(tests, refused)))
     print(
         f"converse: {counts['train']} conversations in {out / 'train.jsonl'}, {counts['test']} in {out / 'test.jsonl'}"

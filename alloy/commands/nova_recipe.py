@@ -44,7 +44,7 @@ def parse_recipe(text: str, path: Path) -> Recipe:
     config = top.get("training_config")
     mixing = top.get("data_mixing") or (config and config.get("data_mixing"))
     if mixing is None:
-        raise InputError(f"{path}: expected a section `data_mixing`; a recipe needs one")
+        raise InputError(f"{path}: expected a section `data_mixing`; add the section of a data-mixing recipe")
     sources = mixing.require("sources")
     customer = _read_percentage(sources.require("customer_data").require("percent"))
     nova_data = sources.require("nova_data")
@@ -57,7 +57,7 @@ def parse_recipe(text: str, path: Path) -> Recipe:
 
 @dataclass(frozen=True)
 class Value:
-    """A value in a YAML file with its location; as a string: `file:line: key`."""
+    """A value in a YAML file with its location; as a string: `file:line: key`, or `file:line` for the whole file."""
 
     value: Any
     path: Path
@@ -65,7 +65,7 @@ class Value:
     line: int = 1
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.key}"
+        return f"{self.path}:{self.line}: {self.key}" if self.key else f"{self.path}:{self.line}"
 
     def get(self, name: str) -> "Value | None":
         """Return the value of a key, or None."""

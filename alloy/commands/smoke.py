@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     """Clone the last commit, write the params, run all stages."""
     if folder.exists() and not (folder / MARK).is_file():
         raise InputError(
-            f"--folder: {folder} exists and was not made by `alloy smoke`; name a folder that does not exist"
+            f"--folder: {folder} exists and was not made by `alloy smoke`; choose a folder that does not exist"
         )
     shutil.rmtree(folder, ignore_errors=True)
     run_git("clone", "--quiet", ".", str(folder))

@@ -50,7 +50,7 @@ def render_svg(draw: DrawFunction, width: float = 7.0, height: float = 3.2, name
 
 
 def make_trade_off_chart(lines: list[Row]) -> DrawFunction:
-    """Return a plot of the task's F1 over general accuracy, with intervals, and an arrow from base to tuned."""
+    """Return a plot of the task's F1 over general accuracy, with intervals and an arrow from base to tuned model."""
     by_name = {(line["part"], line["key"]): line for line in lines}
     task, general = (by_name.get(name, {}).get("models", {}) for name in (("voc", "f1"), ("mmlu", "acc")))
     chance = by_name.get(("mmlu", "acc"), {}).get("chance")

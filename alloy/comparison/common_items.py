@@ -10,10 +10,10 @@ Parts = dict[str, list[Row]]
 
 
 def keep_common_comments(metrics: dict[str, Row], rows: dict[str, Parts]) -> tuple[dict[str, Row], dict[str, Parts]]:
-    """Return copies of `metrics` and `rows` (by model and part) in which the SVM has only the comments that base has.
+    """Return copies of `metrics` and `rows` (by model and part) in which the SVM has only the base model's comments.
 
-    The SVM labels comments of any length. If base left out comments that exceed its context, the SVM's metrics are
-    computed again from the remaining rows. Metrics without rows, such as `nova_f1`, are dropped.
+    The SVM labels comments of any length. If the base model left out comments that are longer than the context, the
+    SVM's metrics are computed again from the remaining rows. Metrics without rows, such as `nova_f1`, are dropped.
     """
     if not metrics.get("base", {}).get(VOC, {}).get(OVER_CONTEXT) or VOC not in rows.get("svm", {}):
         return metrics, rows

@@ -90,8 +90,8 @@ def require_same_ids(path: str, rows: Rows, base_rows: Rows) -> None:
     for number, (row, base_row) in enumerate(zip(rows, base_rows, strict=False), 1):
         if row["id"] != base_row["id"]:
             raise InputError(
-                f"{path}:{number}: expected id '{base_row['id']}', as in the rows of base, got '{row['id']}'; "
+                f"{path}:{number}: expected id '{base_row['id']}' as for the base model, got '{row['id']}'; "
                 f"{RERUN_HINT}"
             )
     if len(rows) != len(base_rows):
-        raise InputError(f"{path}: expected {len(base_rows)} rows as for base, got {len(rows)}; {RERUN_HINT}")
+        raise InputError(f"{path}: expected {len(base_rows)} rows as for the base model, got {len(rows)}; {RERUN_HINT}")

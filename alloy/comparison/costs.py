@@ -54,14 +54,15 @@ def describe_budget(budget: Budget, comments: int) -> list[str]:
     lines = [f"Budget: {budget.customer:,} customer examples, {budget.steps:,} steps, learning rate {budget.lr:g}"]
     if budget.too_long:
         lines.append(
-            f"Warning: {budget.too_long:,} of {comments:,} customer examples exceed train.max_length and were left out"
+            f"Warning: {budget.too_long:,} of {comments:,} customer examples are longer than train.max_length and were "
+            "left out"
         )
     if (not_mixed := comments - budget.too_long - budget.customer - budget.unseen) > 0:
-        lines.append(f"Warning: mix left {not_mixed:,} of {comments:,} customer examples out")
+        lines.append(f"Warning: mix left out {not_mixed:,} of {comments:,} customer examples")
     if budget.unseen:
         lines.append(
             f"Warning: training ended before it saw {budget.unseen:,} of {budget.customer + budget.unseen:,} customer "
-            "examples of the mix; raise train.max_steps, or set it to null and train.epochs to 1 or more"
+            "examples of the mix; raise train.max_steps, or set train.max_steps: null and train.epochs to 1 or more"
         )
     return lines
 

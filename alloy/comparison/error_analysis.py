@@ -9,7 +9,7 @@ from alloy.formats.taxonomy import LabelPath
 KINDS = {
     "invalid": "The answer is not a JSON list of segments",
     "cut": "The answer was cut at the token limit",
-    "context": "The comment does not fit the model's context",
+    "context": "The comment is longer than the model's context",
     "missed": "All predicted labels are right, but some are missing",
     "extra": "All labels are found, and there are extra ones",
     "leaf": "The right branch, but the wrong leaf",

@@ -1,8 +1,8 @@
 """The headline of a multiple-choice test: the formulation in which the base model does best.
 
 Gu et al., OLMES: A Standard for Language Model Evaluations, 2024 (arXiv 2406.08446). A model is asked in the cloze form
-(choices not shown) and by letters (choices shown). Its knowledge shows only in a form that it can handle; small models
-can handle only the cloze form.
+(choices not shown) and by letters (choices shown). Small models can answer only the cloze form, so letters alone would
+not show their knowledge.
 """
 
 from alloy.core.files import Row
@@ -17,10 +17,18 @@ FORMULATIONS = {
 }
 
 
-def find_best_formulation(base: Row) -> str | None:
-    """Return the key of the formulation in which base has the highest accuracy, or None if base was not measured.
+def describe_headline(formulation: str) -> str:
+    """Return a sentence that names the formulation of `mmlu.acc`."""
+    return (
+        f"Headline metric of general knowledge: mmlu.{formulation} ({FORMULATIONS[formulation]}), the formulation in "
+        "which the base model does best."
+    )
 
-    `base` is the part `mmlu` of base's metrics.
+
+def find_best_formulation(base: Row) -> str | None:
+    """Return the key of the formulation in which the base model has the highest accuracy, or None if not measured.
+
+    `base` is the part `mmlu` of the base model's metrics.
     """
     available = [key for key in FORMULATIONS if key in base]
     return max(available, key=lambda key: base[key], default=None)
@@ -33,15 +41,15 @@ def add_headline(
 
     Algorithm:
 
-    1. Find the formulation in which base has the highest accuracy, over all questions.
+    1. Find the formulation in which the base model has the highest accuracy, over all questions.
     2. Copy its value to `acc`, for every model: over all questions, in each group, in each subject and in each row.
     3. Add its name as `formulation` to the metrics of each model.
 
-    All models use the same formulation, since otherwise they could not be compared. If base was not measured, nothing
-    changes.
+    All models use the same formulation, since otherwise they could not be compared. If the base model was not measured,
+    nothing changes.
 
     Example: base `{cloze_acc: 0.32, letters_acc: 0.25}`, tuned `{cloze_acc: 0.30, letters_acc: 0.40}`: `acc` is 0.32
-    for base and 0.30 for tuned.
+    for the base model and 0.30 for the tuned model.
     """
     key = find_best_formulation(metrics.get("base", {}).get("mmlu", {}))
     if key is None:

@@ -7,7 +7,7 @@ from alloy.core.files import Row
 
 
 def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
-    """Return one line per broken limit: its metric got worse by more than the limit, or was not measured."""
+    """Return one line per limit that is exceeded, or whose metric was not measured."""
     by_name = {line["name"]: line for line in lines if line["change"] is not None}
     if not by_name:  # nothing was trained
         return []
@@ -16,8 +16,8 @@ def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
         line = by_name.get(name)
         if line is None:
             broken.append(
-                f"params.yaml: gate.{name}: not measured in this run; set it to null, or measure it (tasks of "
-                "lm-eval: add them to `general` in the profile)"
+                f"params.yaml: gate.{name}: not measured in this run; set gate.{name}: null, or measure {name} (for "
+                "tasks of lm-eval, add the task to `general` in the profile)"
             )
             continue
         lower_is_better = name in BY_NAME and not BY_NAME[name].higher_is_better
@@ -28,6 +28,6 @@ def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
         warning = "" if has_enough_items(line) else f" (too few items to tell: {line['n']})"
         broken.append(
             f"params.yaml: gate.{name}: {'rose' if lower_is_better else 'fell'} by {abs(base - tuned):.3f} "
-            f"({base:.3f} to {tuned:.3f}), {limit:g} is allowed{warning}; raise mix.ratio or lower train.lr"
+            f"({base:.3f} to {tuned:.3f}), expected at most {limit:g}{warning}; raise mix.ratio or lower train.lr"
         )
     return broken

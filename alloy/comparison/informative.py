@@ -9,7 +9,7 @@ from alloy.comparison.formulation import FORMULATIONS
 from alloy.core.files import Row
 from alloy.scoring.bootstrap import MIN_ITEMS
 
-# The value that guessing gives, by metric: a number, or the key in base's metrics that has it.
+# The value that guessing gives, by metric: a number, or the key of the number in the base model's metrics.
 CHANCE_LEVELS: dict[str, float | str] = {
     **{f"mmlu.{key}": "chance" for key in FORMULATIONS},
     "mmlu.generated_acc": "generated_chance",
@@ -20,7 +20,7 @@ CHANCE_LEVELS: dict[str, float | str] = {
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Base's `value` in a test on `n` items, with its 95 % interval, and `chance`: the value that guessing gives.
+    """The base model's `value` in a test on `n` items, with its 95 % interval, and `chance`, what guessing gives.
 
     `low` and `high` are None if there is no interval.
     """
@@ -35,7 +35,7 @@ class Sensitivity:
 
     @property
     def can_show_forgetting(self) -> bool:
-        """Whether base's whole interval is above chance, so that a tuned model can be below base."""
+        """Whether the base model's whole interval is above chance, so that a tuned model can be worse."""
         return self.n >= MIN_ITEMS and self.low is not None and self.low > self.chance
 
 
@@ -47,9 +47,9 @@ def find_chance_level(name: str, metrics: Row) -> float | None:
 
 
 def list_sensitivities(lines: list[Row]) -> list[Sensitivity]:
-    """Return base's value in each test whose chance level is known, in the order of `CHANCE_LEVELS`.
+    """Return the base model's value in each test whose chance level is known, in the order of `CHANCE_LEVELS`.
 
-    `lines` are those of `compare_models`, of base alone or of all models.
+    `lines` are those of `compare_models`, with or without other models.
     """
     by_name = {f"{line['part']}.{line['key']}": line for line in lines}
     return [
@@ -62,7 +62,7 @@ def list_sensitivities(lines: list[Row]) -> list[Sensitivity]:
 
 
 def find_most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
-    """Return the test in which base is furthest above chance, or None if it is not above chance in any test."""
+    """Return the test in which the base model is furthest above chance, or None if no test shows it above chance."""
     informative = [test for test in tests if test.can_show_forgetting]
     return max(informative, key=lambda test: (test.low or 0.0) - test.chance, default=None)
 
@@ -70,8 +70,8 @@ def find_most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
 def explain_insensitivity(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
     """Return a sentence that says why `test` cannot show forgetting, and which of `tests` can; None if it can.
 
-    Example: "knowledge, by letters: base (0.262) is not clearly above chance (0.250), so this test cannot show
-    forgetting; 'knowledge, cloze form' can."
+    Example: "knowledge, by letters: the base model (0.262) is not clearly above chance (0.250), so this test cannot
+    show forgetting; 'knowledge, cloze form' can."
     """
     if test.can_show_forgetting:
         return None
@@ -80,6 +80,6 @@ def explain_insensitivity(test: Sensitivity, tests: list[Sensitivity]) -> str | 
     if test.n < MIN_ITEMS:
         return f"{test.title}: too few items ({test.n}; {MIN_ITEMS} or more are needed); {alternative}."
     return (
-        f"{test.title}: base ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this test "
-        f"cannot show forgetting; {alternative}."
+        f"{test.title}: the base model ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this "
+        f"test cannot show forgetting; {alternative}."
     )

@@ -14,7 +14,7 @@ def select_rows(
 ) -> list[Row] | None:
     """Return the rows from which `metric` of `model` is computed, in the order of the test; None if it has no rows.
 
-    `read` returns the rows of the file at a path; `formulation` is that of `mmlu.acc`.
+    `read` returns the rows of the file at a path; `formulation` is the formulation of `mmlu.acc`.
     """
     if metric.items is None:
         return None
@@ -28,5 +28,5 @@ def select_rows(
 
 
 def select_loss_rows(rows: list[Row], model: str) -> list[Row]:
-    """Return the rows of one model from those that `general_loss` wrote for both models; the KL of base is 0."""
+    """Return the rows of one model from those that `general_loss` wrote for both models; the base model has KL 0."""
     return [{**row, "nats": row[model], "kl": row["kl"] if model == "tuned" else 0} for row in rows]

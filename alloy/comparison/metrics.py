@@ -19,7 +19,8 @@ from alloy.scoring.bootstrap import (
     compute_share,
 )
 
-MODELS = ("base", "tuned", "svm")
+LANGUAGE_MODELS = ("base", "tuned")
+MODELS = (*LANGUAGE_MODELS, "svm")
 # The stage that measures each part.
 STAGES = {
     "voc": "score",
@@ -37,7 +38,7 @@ TESTS = {  # parts with generated answers to general questions, and what these q
 }
 ANSWERS = "answers"  # the part about the generated answers of all tests
 COUNT = "n"  # key of the number of answers; in the part `general`, of the number of items by task metric
-OVER_CONTEXT = "over_context"  # key of the number of items left out because they do not fit the model's context
+OVER_CONTEXT = "over_context"  # key of the number of items left out because they are longer than the model's context
 TASKS = "general."  # prefix of lm-eval tasks that the profile names: `general.<task> <metric>`
 
 
@@ -62,8 +63,8 @@ class Metric:
     - `headline`: whether it is in metrics/summary.json, which `dvc metrics diff` shows.
     - `compared`: whether it is a line of the comparison. A gate can be set on these metrics.
     - `short`: a short title, only of metrics that describe the trade-off: columns of the frontier, first in a review.
-    - `items`: how it is computed from rows; None: it has no interval.
-    - `unit`: for example "nats per token"; "": it is a share from 0 to 1.
+    - `items`: how it is computed from rows; None: the metric has no interval.
+    - `unit`: for example "nats per token"; "": a share from 0 to 1.
     """
 
     name: str
@@ -152,7 +153,7 @@ METRICS = (
     Metric("voc.repeated_segments", "segments repeated in an answer", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
-    Metric("leak", "general answers in the task's format", "", False, short="leak", items=_make_share("leak")),
+    Metric("leak", "answers in the task's format, all", "", False, short="leak", items=_make_share("leak")),
     Metric("mmlu.acc", "knowledge, by likelihood (headline)", "questions", short="MMLU", items=_make_share("acc")),
     Metric("mmlu.cloze_acc", "knowledge, cloze form", "questions", headline=False, items=_make_share("cloze_acc")),
     Metric(
@@ -172,7 +173,7 @@ METRICS = (
     ),
     Metric(
         "mmlu.generated_strict",
-        "knowledge, generated, strict reading",
+        "knowledge, generated, exact match",
         "questions",
         headline=False,
         items=_make_share("generated_strict"),
@@ -193,7 +194,7 @@ METRICS = (
     ),
     Metric(
         "ifeval.instruction_loose",
-        "instructions followed, read loosely",
+        "instructions followed, loose (IFEval)",
         "instructions",
         headline=False,
         items=_make_share("instruction_loose"),
@@ -216,12 +217,12 @@ METRICS = (
         items=_make_nats_per_token("kl"),
         unit="nats per token",
     ),
-    _make_answer_metric("mmlu.leak", "leaked answers, multiple choice"),
-    _make_answer_metric("ifeval.leak", "leaked answers, IFEval"),
-    _make_answer_metric("general.leak", "leaked answers, other tasks"),
-    _make_answer_metric("chat.leak", "leaked answers, plain chat"),
+    _make_answer_metric("mmlu.leak", "answers in the task's format, MMLU"),
+    _make_answer_metric("ifeval.leak", "answers in the task's format, IFEval"),
+    _make_answer_metric("general.leak", "answers in the task's format, other"),
+    _make_answer_metric("chat.leak", "answers in the task's format, chat"),
     _make_answer_metric("answers.empty", "general answers that are empty"),
-    _make_answer_metric("answers.cut", "general answers cut at the limit"),
+    _make_answer_metric("answers.cut", "general answers cut at the token limit"),
     _make_answer_metric("answers.loops", "general answers that loop"),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
@@ -240,7 +241,7 @@ def is_task(key: str) -> bool:
 def select_headline(metrics: Row) -> Row:
     """Return the headline metrics of one model that were measured, and the formulation of `mmlu.acc`.
 
-    Each part also has its number of items and, if there are any, the number of items left out as over the context.
+    Each part also has its number of items and, if there are any, the number of items longer than the context.
     """
     selected: Row = {}
     for metric in METRICS:

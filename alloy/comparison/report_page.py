@@ -10,7 +10,7 @@ from alloy.core.terminal_text import escape_controls
 
 TEMPLATE = "report.html.j2"
 GROUPS = ("head", "middle", "tail", "unseen")
-FLAGS = {"leak": "customer labels", "empty": "empty", "cut": "cut at the limit", "loops": "repeats itself"}
+FLAGS = {"leak": "customer labels", "empty": "empty", "cut": "cut at the token limit", "loops": "repeats itself"}
 # Lines of the comparison that are shown in the section on leakage, below `leak`, instead of the table of all metrics.
 LEAKAGE = (*(f"{test}.leak" for test in TESTS), *(f"{ANSWERS}.{flag}" for flag in FLAGS if flag != "leak"))
 

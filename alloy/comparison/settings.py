@@ -14,7 +14,7 @@ GATED = [metric.name for metric in METRICS if metric.compared]
 
 
 class Gate(Section):
-    """How much worse than base the tuned model may be, for any metric of the comparison; null: no limit.
+    """How much worse than the base model the tuned model may be, for any metric of the comparison; null: no limit.
 
     A limit is an absolute difference: from 0 to 1 for a share, at least 0 for a metric in nats. Limits are by part and
     key, as metrics are: `{leak: 0.05, mmlu: {acc: 0.02}}`. Tasks of the profile are under `general`.

@@ -3,7 +3,7 @@
 Rules, in this order:
 
 1. Fewer than `MIN_ITEMS` items (alloy/scoring/bootstrap.py): no verdict.
-2. Base is not above chance: no verdict, since the test cannot show forgetting.
+2. The base model is not above chance: no verdict, since the test cannot show forgetting.
 3. The 95% interval of the change excludes 0: gained or lost. Otherwise, if it excludes a loss of more than `TOLERANCE`:
    kept. Otherwise: not distinguishable.
 4. More general answers are in the task's format than before: the answer format is lost, or partly lost, even if other
@@ -18,7 +18,7 @@ from alloy.core.files import Row
 from alloy.scoring.bootstrap import ALPHA, MIN_ITEMS
 
 TOLERANCE = 0.05  # a smaller loss does not count as the loss of an ability
-SATURATED_SHARE = 0.95  # if this share of base's answers names no choice, or is cut, an increase cannot be measured
+SATURATED_SHARE = 0.95  # if so many answers of the base model name no choice, or are cut, a rise cannot be measured
 Lines = dict[str, Row]  # the lines of a comparison by metric name
 
 
@@ -32,6 +32,11 @@ class Outcome(Enum):
     lost = "lost"
     too_few = "too few items"
     uninformative = "cannot tell"
+
+    @property
+    def label(self) -> str:
+        """The outcome as it is shown: `Answers: lost` would read as if answers were missing."""
+        return {"gained": "better", "partly lost": "partly worse", "lost": "worse"}.get(self.value, self.value)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Finding:
 
     def __str__(self) -> str:
         """The finding as one line: topic, outcome, text."""
-        return f"{self.topic}: {self.outcome.value}. {self.text}"
+        return f"{self.topic}: {self.outcome.label}. {self.text}"
 
 
 def judge_comparison(lines: list[Row]) -> list[Finding]:
@@ -79,11 +84,10 @@ def render_findings(findings: list[Finding]) -> str:
 def _judge_task(lines: Lines) -> Finding:
     line = lines.get("voc.f1_full", lines["voc.f1"])
     base, tuned = get_base_and_tuned(line)
-    title = "F1 of paths with emotions" if line["name"] == "voc.f1_full" else "F1"
-    text = f"{title} {tuned:.3f} (base: {base:.3f})."
+    text = f"{line['title']}: {tuned:.3f} (base: {base:.3f})."
     if line["name"] == "voc.f1_full":
         paths = get_base_and_tuned(lines["voc.f1"])
-        text += f" F1 of paths alone {paths[1]:.3f} (base: {paths[0]:.3f})."
+        text += f" {lines['voc.f1']['title']}: {paths[1]:.3f} (base: {paths[0]:.3f})."
     if line["over_svm"]:
         text += f" A linear SVM has {line['models']['svm']['value']:.3f}: {_describe_svm_difference(line['over_svm'])}."
     return _make_finding("Task", line, text)
@@ -131,7 +135,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
         base, _ = get_base_and_tuned(unparsed)
         if base >= SATURATED_SHARE:
             share = format_percent(base)
-            text += f" Base names none of the choices in {share} of its answers: an increase cannot be measured."
+            text += f" {share} of the base model's answers name none of the choices: an increase cannot be measured."
             outcome = outcome if leak else Outcome.uninformative
         elif has_risen(unparsed) and unparsed["change"]["value"] > TOLERANCE:
             text += (
@@ -139,7 +143,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
             )
             outcome = Outcome.lost
         else:
-            text += " Answers to multiple-choice questions name a choice as often as base's do."
+            text += " Answers to multiple-choice questions name a choice as often as before tuning."
     return [Finding(topic, outcome, text.strip()), *_judge_degenerate_answers(lines)]
 
 
@@ -182,14 +186,15 @@ def _judge_knowledge(lines: Lines) -> Finding | None:
         return Finding(
             topic,
             Outcome.uninformative,
-            "This test cannot show forgetting for this model: by likelihood, base answers "
-            f"{format_percent(base)} of the questions right{_describe_base_interval(line)}, and guessing gives "
+            "This test cannot show forgetting for this model: by likelihood, the base model answers "
+            f"{format_percent(base)} of the questions correctly{_describe_base_interval(line)}, and guessing gives "
             f"{format_percent(get_chance_level(line))}. {_suggest_test(lines)}",
         )
     return _make_finding(
         topic,
         line,
-        f"By likelihood, {_describe_share(line, 'the questions are answered right')}{_describe_change_interval(line)}.",
+        f"By likelihood, {_describe_share(line, 'the questions are answered correctly')}"
+        f"{_describe_change_interval(line)}.",
     )
 
 
@@ -200,7 +205,7 @@ def _judge_chat_answers(lines: Lines) -> Finding | None:
     topic = "Answers in chat"
     if not has_enough_items(line):
         return _make_too_few_finding(topic, line, "questions")
-    text = f"Asked in chat, {_describe_share(line, 'the questions are answered right')}"
+    text = f"In chat, {_describe_share(line, 'the questions are answered correctly')}"
     if is_within_chance(line):
         return Finding(
             topic,
@@ -219,7 +224,7 @@ def _judge_instructions(lines: Lines) -> Finding | None:
     text = _describe_share(line, "IFEval's prompts are followed in full")
     if is_within_chance(line):
         return Finding(
-            "Instructions", Outcome.uninformative, f"{text}: base has nothing to lose. {_suggest_test(lines)}"
+            "Instructions", Outcome.uninformative, f"{text}: the base model has nothing to lose. {_suggest_test(lines)}"
         )
     leak = lines.get("ifeval.leak")
     if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.lost:
@@ -237,11 +242,10 @@ def _judge_general_text(lines: Lines) -> Finding | None:
     if not has_enough_items(line):
         return _make_too_few_finding("General text", line, "rows")
     base, tuned = get_base_and_tuned(line)
-    text = f"Its loss is {tuned:.3f} nats per token (base: {base:.3f}){_describe_change_interval(line)}."
+    text = f"The loss is {tuned:.3f} nats per token (base: {base:.3f}){_describe_change_interval(line)}."
     if divergence := lines.get("loss.kl"):
-        text += (
-            f" The tuned model differs from base by {divergence['models']['tuned']['value']:.3f} nats per token (KL)."
-        )
+        kl = divergence["models"]["tuned"]["value"]
+        text += f" The tuned model differs from the base model by {kl:.3f} nats per token (KL)."
     return _make_finding("General text", line, text)
 
 
@@ -257,7 +261,7 @@ def _suggest_test(lines: Lines) -> str:
     for name, title in tests:
         line = lines.get(name)
         if line and has_enough_items(line) and not is_within_chance(line):
-            return f"A test that can show it: {title}."
+            return f"A test that can show forgetting: {title}."
     return "No test of this run can show forgetting; use an easier benchmark."
 
 
@@ -298,7 +302,7 @@ def has_enough_items(line: Row) -> bool:
 
 
 def is_within_chance(line: Row) -> bool:
-    """Return whether base may only be guessing: the lower end of its 95% interval is not above chance.
+    """Return whether the base model may only be guessing: its 95% interval does not lie above chance.
 
     False for metrics of which lower is better: these can always get worse.
     """
@@ -322,7 +326,7 @@ def has_risen(line: Row) -> bool:
 
 
 def get_base_and_tuned(line: Row) -> tuple[float, float]:
-    """Return the value of base and that of the tuned model."""
+    """Return the values of the base model and the tuned model."""
     return line["models"]["base"]["value"], line["models"]["tuned"]["value"]
 
 
@@ -342,7 +346,7 @@ def _describe_share(line: Row, what: str) -> str:
 
 
 def _describe_base_interval(line: Row) -> str:
-    """Return the 95% interval of base, in parentheses."""
+    """Return the 95% interval of the base model, in parentheses."""
     base = line["models"]["base"]
     return f" (95% interval: {format_percent(base['low'])} to {format_percent(base['high'])})" if "low" in base else ""
 

@@ -56,14 +56,19 @@ def require_file(path: str | Path, fix: str = "") -> None:
         raise InputError(f"{path}: {what}; {fix or how_to_restore(path)}") from None
     except (OSError, ValueError) as error:  # a loop of links, a name that is too long or has a NUL byte
         reason = error.strerror if isinstance(error, OSError) else "not a valid file name"
-        what = "change its permissions" if isinstance(error, PermissionError) else fix or "put a file there"
+        what = "change the permissions" if isinstance(error, PermissionError) else fix or "put a file there"
         raise InputError(f"{path}: {reason}; {what}") from None
     if stat.S_ISDIR(mode):
-        raise InputError(f"{path}: expected a file, found a folder; {fix or 'put a file there'}")
+        raise InputError(f"{path}: expected a file, got a folder; {fix or 'put a file there'}")
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: expected a file, found a pipe or device; copy its content to a file")
+        raise InputError(f"{path}: expected a file, got a pipe or device; copy its content to a file")
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise InputError(f"{path}: permission denied; run `chmod u+r` on it")
+        raise make_permission_error(path)
+
+
+def make_permission_error(path: Path) -> InputError:
+    """Return the error about a file that may not be read."""
+    return InputError(f"{path}: permission denied; run `chmod u+r {path}`")
 
 
 def read_lines(path: str | Path) -> Iterator[bytes]:
@@ -133,9 +138,7 @@ def decode_line(path: str | Path, number: int, line: bytes) -> Row | InputError:
         return InputError(f"{path}:{number}: {_describe_json_error(line, error)}")
     if isinstance(row, dict):
         return row
-    return InputError(
-        f"{path}:{number}: expected a JSON object, found {name_json_type(row)}; write one {{...}} per line"
-    )
+    return InputError(f"{path}:{number}: expected a JSON object, got {name_json_type(row)}; write one {{...}} per line")
 
 
 def name_json_type(value: object) -> str:
@@ -215,7 +218,7 @@ def _describe_json_error(line: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def is_jsonl(name: str) -> bool:
-    """Return whether the name of a file is that of JSON Lines, compressed or not."""
+    """Return whether a file is JSON Lines by its name, compressed or not."""
     return name.lower().endswith((".jsonl", ".jsonl.gz"))
 
 
@@ -234,7 +237,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` write a temporary file next to `path`, and rename it, so that `path` is never incomplete."""
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path}: expected a file, found a folder; use another path, or move the folder")
+        raise InputError(f"{path}: expected a file, got a folder; use another path, or move the folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = make_temporary_path(path)
     try:

@@ -23,7 +23,7 @@ def read_metrics(
         value = _require_object(value.get(key), f"{path}: {'.'.join(keys[:number])}", fix)
     checked = value if numbers is None else {key: value[key] for key in numbers if key in value}
     errors = [
-        f"{path}: {key}: expected a number, found {name_json_type(leaf)}; {fix}"
+        f"{path}: {key}: expected a number, got {name_json_type(leaf)}; {fix}"
         for key, leaf in _find_bad_values(checked, keys)
     ]
     errors += [f"{path}: {'.'.join((*keys, key))}: missing; {fix}" for key in required if key not in value]
@@ -35,7 +35,7 @@ def read_metrics(
 def _require_object(value: object, location: str, fix: str) -> Row:
     if not isinstance(value, dict):
         found = "nothing" if value is None else name_json_type(value)
-        raise InputError(f"{location}: expected an object, found {found}; {fix}")
+        raise InputError(f"{location}: expected an object, got {found}; {fix}")
     return value
 
 

@@ -36,7 +36,9 @@ def rename_old_keys(model: Any, values: Any, file: str, key: str) -> tuple[Any, 
             errors.append(f"{location}: the old name of {new_name}, which is given too; remove {name}")
             continue
         if new_name != name:
-            warn_once(f"{location}: this key is now {new_name}; rename it, later versions do not accept the old name")
+            warn_once(
+                f"{location}: this key is now {new_name}; rename the key, since later versions reject the old name"
+            )
         if field := model.model_fields.get(new_name):
             nested_key = f"{key}.{new_name}" if key else new_name
             value, nested_errors = rename_old_keys(without_none(field.annotation), value, file, nested_key)

@@ -1,7 +1,7 @@
-"""Describe what is wrong with a setting: which value was expected, and which was found.
+"""Describe what is wrong with a setting: the expected value, the value that it has, and how to fix it.
 
-Example: `params.yaml: mix.ratio: expected a number at least 0 and at most 1, got 20`. The file and the lines are added
-by `alloy.core.settings`.
+Example: `params.yaml: mix.ratio: expected a number of at least 0 and at most 1, got 20`. `alloy.core.settings` adds the
+file.
 """
 
 from difflib import get_close_matches
@@ -18,35 +18,37 @@ TYPE_WORDS = {
     bool: "true or false",
     int: "an integer such as 3",
     float: "a number such as 0.25",
-    str: "a word such as demo",
+    str: "text",
 }
 COLLECTION_WORDS = {list: "a list such as [a, b]", dict: "`key: value` lines below it"}
 BOUND_WORDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 
 
-def make_error(key: str, value: object, expected: str) -> PydanticCustomError:
-    """Make the error that a validator raises about `value`; `key` is the field of the model that is validated."""
+def make_error(key: str, value: object, expected: str, fix: str = "") -> PydanticCustomError:
+    """Make the error that a validator raises about `value`; `key` is the field of the model that is validated.
+
+    The message is `expected X, got Y; fix`. `fix` is the reason or what to do.
+    """
     shown = show_value(value.value if isinstance(value, Enum) else value)
-    return PydanticCustomError("refused", "refused", {"key": key, "expected": expected, "shown": shown})
+    end = f"; {fix}" if fix else ""
+    return PydanticCustomError("refused", "refused", {"key": key, "message": f"expected {expected}, got {shown}{end}"})
 
 
 def describe_error(kind: Any, error: ErrorDetails) -> str:  # noqa: ANN401 (a class)
-    """Return `key: what was expected, what was found` for an error of pydantic."""
+    """Return `key: expected X, got Y` for an error of pydantic; without a key for a whole document."""
     field = error.get("ctx", {}).get("key", "") if error["type"] == "refused" else ""
     location = [*error["loc"], *([field] if field else [])]
     key = kind.key + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    key = key.removeprefix(".")  # a document has no key
+    prefix = f"{key.removeprefix('.')}: " if key else ""
     if error["type"] == "extra_forbidden":
-        return (
-            f"{key}: unknown key{suggest_key(str(location[-1]), list(_find_model(kind, location[:-1]).model_fields))}"
-        )
+        known = list(_find_model(kind, location[:-1]).model_fields)
+        return f"{prefix}unknown key{suggest_key(str(location[-1]), known)}"
     if error["type"] == "refused":
-        context = error.get("ctx", {})
-        return f"{key}: expected {context['expected']}, got {context['shown']}"
+        return f"{prefix}{error.get('ctx', {})['message']}"
     expected = _describe_expected(kind, location)
     if error["type"] == "missing":
-        return f"{key}: missing; expected {expected}"
-    return f"{key}: expected {expected}, got {show_value(error['input'])}"
+        return f"{prefix}missing; {'add it' if expected == TYPE_WORDS[str] else f'expected {expected}'}"
+    return f"{prefix}expected {expected}, got {show_value(error['input'])}"
 
 
 def without_none(annotation: Any) -> Any:  # noqa: ANN401 (types)
@@ -99,7 +101,10 @@ def _describe_type(annotation: Any, field: FieldInfo | None) -> str:  # noqa: AN
         for name, words in BOUND_WORDS.items()
         if hasattr(bound, name)
     ]
-    return f"{TYPE_WORDS[base_type].partition(' such')[0]} {' and '.join(bounds)}" if bounds else TYPE_WORDS[base_type]
+    if not bounds:
+        return TYPE_WORDS[base_type]
+    name, of = TYPE_WORDS[base_type].partition(" such")[0], " of" if bounds[0].startswith("at ") else ""
+    return f"{name}{of} {' and '.join(bounds)}"
 
 
 def show_value(value: object) -> str:
@@ -111,4 +116,4 @@ def show_value(value: object) -> str:
 def suggest_key(key: str, known: list[str]) -> str:
     """Return the end of an error about an unknown key: the most similar known key, or all of them."""
     similar = get_close_matches(key, known, 1)
-    return f"; did you mean {similar[0]}?" if similar else f"; known are {', '.join(known)}"
+    return f"; did you mean {similar[0]}?" if similar else f"; known keys: {', '.join(known)}"

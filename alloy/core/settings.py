@@ -8,7 +8,7 @@ sections that it uses, so that a new field affects only the stages that use its 
 3. Rename keys that are given by an old name (`renamed`), with a warning.
 4. Check the section with its model: unknown keys, types, ranges, and fields that depend on each other.
 
-The errors of all sections that are loaded together are raised at once, one line each: file, key, what was expected.
+The errors of all sections that are loaded together are raised at once, one line each: file, key, expected value.
 """
 
 import io
@@ -28,7 +28,7 @@ from alloy.core.dvc import list_watched_sections
 from alloy.core.files import InputError, Row, join_errors, require_file
 from alloy.core.references import find_bad_references, get_unresolved
 from alloy.core.renamed_keys import rename_old_keys
-from alloy.core.setting_errors import TYPE_WORDS, describe_error, make_error, show_value, suggest_key
+from alloy.core.setting_errors import describe_error, make_error, show_value, suggest_key
 from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, make_yaml_error
 
@@ -186,7 +186,7 @@ def _scalar_errors(path: Path, values: Row) -> Iterator[str]:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
         yield f"{path}: seed: expected an integer from 0 to {SEED_LIMIT - 1}, got {show_value(seed)}"
     if not isinstance(name, str) or "${" in name or not _is_name(name):
-        yield f"{path}: profile: expected {TYPE_WORDS[str]}, got {show_value(name)}"
+        yield f"{path}: profile: expected the name of a file in {PROFILES}, without .yaml, got {show_value(name)}"
 
 
 def _load_and_check(kinds: list[Any], profile: str | None, root: Path) -> list[Any]:
@@ -220,7 +220,7 @@ def _profile_file(name: str, root: Path) -> Path:
         raise InputError(f"profile: expected the name of a file in {PROFILES}, without .yaml, got {show_value(name)}")
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-        raise InputError(f"{root / PARAMS}: profile: no such file {path}; known profiles are {known}")
+        raise InputError(f"{root / PARAMS}: profile: no such file {path}; known profiles: {known}")
     return path
 
 
@@ -287,7 +287,7 @@ def _read_mapping(path: Path) -> DictConfig:
         check_yaml(text, path)
         values = OmegaConf.load(io.StringIO(text))
     except OSError as error:  # without an errno, OmegaConf means YAML that is not a mapping
-        raise InputError(f"{path}: {error.strerror or 'expected `key: value` lines, found other YAML'}") from None
+        raise InputError(f"{path}: {error.strerror or 'expected `key: value` lines, got other YAML'}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
     except (OmegaConfBaseException, RecursionError) as error:
@@ -298,5 +298,5 @@ def _read_mapping(path: Path) -> DictConfig:
         require_resolved([path])
         raise make_yaml_error(error, path) from None
     if not isinstance(values, DictConfig) or any(not isinstance(key, str) for key in values):
-        raise InputError(f"{path}: expected `key: value` lines with words as keys")
+        raise InputError(f"{path}: expected `key: value` lines with strings as keys")
     return values

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 ADVICE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space, or ask for a larger quota",
-    errno.EFBIG: "the file grew larger than the limit of this process or file system (`ulimit -f`); raise it",
+    errno.EFBIG: "the file grew larger than the limit of this process or file system (`ulimit -f`); raise the limit",
     errno.EIO: "the disk could not be read or written (input/output error); check the disk, or use another one",
     errno.EMFILE: "too many open files; raise the limit, as in `ulimit -n 65536`",
     errno.ENFILE: "too many open files on this machine; close other programs",
     errno.ENOMEM: "out of memory; use smaller batches, a smaller model, or a machine with more memory",
-    errno.EAGAIN: "no more processes or threads are allowed (`ulimit -u`, or the limit of the container); raise it",
-    errno.EROFS: "the file system is read-only; use another path, or make it writable",
+    errno.EAGAIN: "too many processes or threads; raise the limit (`ulimit -u`, or the limit of the container)",
+    errno.EROFS: "the file system is read-only; use another path, or make the file system writable",
     errno.ESTALE: "the network file system lost this file; check its server, or use another disk",
 }
 GPU_MEMORY = "out of GPU memory; use smaller batches, a smaller model, or a GPU with more memory"

@@ -57,7 +57,7 @@ def decode_document(location: str | Path, data: bytes) -> str:
     detected reliably (0xE9 is é in Windows-1252 and щ in Windows-1251), so they raise `InputError`.
     """
     if data.startswith((WORKBOOK, LEGACY_WORKBOOK)):
-        raise InputError(f"{location}: expected text, found a workbook; save its sheet as CSV UTF-8")
+        raise InputError(f"{location}: expected text, got a workbook; save its sheet as CSV UTF-8")
     encoding = UTF_16.get(data[:2]) or _detect_utf_16(data)
     if encoding:
         try:
@@ -88,7 +88,7 @@ def stream_text(path: Path, encoding: str | None = None) -> Iterator[str]:
             file.seek(0)
             if head.startswith((WORKBOOK, LEGACY_WORKBOOK)):
                 raise InputError(
-                    f"{path}: expected text, found a workbook; write `format: xlsx`, or save its sheet as CSV UTF-8"
+                    f"{path}: expected text, got a workbook; write `format: xlsx`, or save its sheet as CSV UTF-8"
                 )
             detected = "utf-16" if head[:2] in UTF_16 else _detect_utf_16(head)
             chosen = encoding or detected or "utf-8-sig"
@@ -106,7 +106,7 @@ def stream_text(path: Path, encoding: str | None = None) -> Iterator[str]:
 def _make_decoding_error(path: Path, encoding: str | None, error: UnicodeDecodeError) -> InputError:
     """Return the error about a file that cannot be decoded, with its first bad line if the file is not UTF-8."""
     if encoding is not None:
-        return InputError(f"{path}: not valid {encoding} ({error.reason}); name its encoding, or {SAVE_AS}")
+        return InputError(f"{path}: not valid {encoding} ({error.reason}); set `encoding`, or {SAVE_AS}")
     context: list[bytes] = []  # the last lines, from which the encoding is guessed
     for number, line in enumerate(read_lines(path), 1):
         context = [*context[-CONTEXT_LINES:], line]
@@ -116,7 +116,7 @@ def _make_decoding_error(path: Path, encoding: str | None, error: UnicodeDecodeE
             text = b"".join(context)
             problem = _describe_bad_byte(text, line_error.start + 1, line[line_error.start])
             error_class = InputError if _mixes_encodings(text) else OtherEncodingError
-            return error_class(f"{path}:{number}: {problem}, or name its encoding as `encoding` in source.yaml")
+            return error_class(f"{path}:{number}: {problem}, or set `encoding` in source.yaml")
     return InputError(f"{path}: not valid UTF-8 ({error.reason}); {SAVE_AS}")
 
 
@@ -258,7 +258,7 @@ def _read_rows(location: str | Path, reader: Any, separator: str, skipped: int) 
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            fix = f"quote cells with {SEPARATORS[separator]}, and double the quotes inside them"
+            fix = f"put cells that contain {SEPARATORS[separator]} in quotes, and double the quotes inside them"
             if "field limit" in str(error):
                 fix = "look for a quote that opens a cell and is never closed"
             raise InputError(f"{location}:{reader.line_num + skipped}: not valid CSV ({error}); {fix}") from None

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 _CONTROLS = re.compile(
     "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # all control characters but tab and line feed
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # all control characters except tab and line feed
     "\u2028\u2029"  # line and paragraph separators, which begin a line in some logs
     "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of text direction
     "\ud800-\udfff"  # unpaired surrogates, which cannot be encoded
@@ -27,7 +27,7 @@ def escape_controls(text: str) -> str:
     >>> escape_controls("a\x1b[31mb")
     'a\\u001b[31mb'
     """
-    if text.isascii() and text.replace("\n", "").isprintable():  # much faster
+    if text.isascii() and text.replace("\n", "").isprintable():  # nothing to escape; much faster than the expression
         return text
     return _CONTROLS.sub(_escape_match, text)
 
@@ -38,7 +38,7 @@ def _escape_match(match: "re.Match[str]") -> str:
 
 
 class EscapingStream:
-    """A text stream, such as standard output, that escapes control characters in the text that is written to it.
+    """Wraps a text stream such as standard output, and escapes control characters in written text.
 
     Bytes that are written to its `buffer` are not changed. With `bars`, the cursor movements of progress bars are not
     escaped.

@@ -66,7 +66,7 @@ def normalize_text(text: str) -> str:
     1. Remove invisible characters: control characters, soft hyphens, zero-width spaces, direction marks, variation
        selectors of emoji, tags. Keep a zero-width joiner or non-joiner after a letter whose shape it changes (Arabic,
        Persian, the scripts of India) and within an emoji; remove it elsewhere.
-    2. Compose letters and their accents (Unicode form NFC, which tokenizers such as Qwen's apply as well).
+    2. Compose letters and their accents (Unicode form NFC, which tokenizers such as Qwen's also apply).
     3. Replace white space of any kind and length, also line breaks, by one space; remove it at both ends.
 
     >>> normalize_text(" Cafe\u0301\u200b \n bar ")

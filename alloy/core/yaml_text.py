@@ -67,7 +67,7 @@ def check_yaml(text: str, location: str | Path) -> None:
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(
-            f"{location}: expected at most {MAX_CHARACTERS:,} characters, found {len(text):,}; make the file smaller"
+            f"{location}: expected at most {MAX_CHARACTERS:,} characters, got {len(text):,}; make the file smaller"
         )
     open_counts, open_anchors = [0], [""]
     anchors: dict[str, int] = {}
@@ -76,7 +76,7 @@ def check_yaml(text: str, location: str | Path) -> None:
         open_counts[-1] += count
         if open_counts[-1] > MAX_VALUES and anchors:
             raise InputError(
-                f"{location}:{line}: expected at most {MAX_VALUES:,} values with aliases (*name) resolved, found more; "
+                f"{location}:{line}: expected at most {MAX_VALUES:,} values with aliases (*name) resolved, got more; "
                 "write the values instead of aliases"
             )
 
@@ -97,7 +97,7 @@ def check_yaml(text: str, location: str | Path) -> None:
             elif isinstance(event, yaml.CollectionStartEvent):
                 if len(open_counts) > MAX_DEPTH:
                     raise InputError(
-                        f"{location}:{line}: expected at most {MAX_DEPTH} levels of nesting, found more; reduce them"
+                        f"{location}:{line}: expected at most {MAX_DEPTH} levels of nesting, got more; reduce them"
                     )
                 open_counts.append(1)
                 open_anchors.append(event.anchor or "")

@@ -8,7 +8,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from alloy.core.files import Row
+from alloy.core.files import Row, name_json_type
 from alloy.datasets.source import Columns, Layout
 
 Messages = list[dict[str, str]]
@@ -29,14 +29,14 @@ ROLES = {  # speakers and roles in sharegpt and openai
 }
 
 
-class NoAnswer(ValueError):
+class NoAnswerError(ValueError):
     """A valid row without an answer to train on."""
 
 
 def choose_reader(layout: Layout) -> Callable[[Row, Columns], Messages]:
     """Return the function that reads the messages of a row in this layout.
 
-    It raises `ValueError` for an invalid row, and `NoAnswer` for a valid row without an answer.
+    The function raises `ValueError` for an invalid row, and `NoAnswerError` for a valid row without an answer.
     """
     return {Layout.alpaca: read_alpaca, Layout.sharegpt: read_sharegpt, Layout.openai: read_openai}[layout]
 
@@ -52,10 +52,10 @@ def read_alpaca(row: Row, columns: Columns) -> Messages:
     )
     history = row.get("history") or []
     if not isinstance(history, list | tuple):
-        raise ValueError("`history` must be a list of [question, answer]")
+        raise ValueError(f"`history`: expected a list of [question, answer], got {name_json_type(history)}")
     for pair in history:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise ValueError("`history` must be a list of [question, answer]")
+            raise ValueError(f"`history`: expected a list of [question, answer], got {pair!r} in it")
         turns += [("user", pair[0]), ("assistant", pair[1])]
     question = "\n\n".join(text for text in question_parts if text)
     return _end_with_answer([*turns, ("user", question), ("assistant", _read_text(row, columns.output))])
@@ -66,7 +66,7 @@ def read_sharegpt(row: Row, _columns: Columns) -> Messages:
     turns = row.get("conversations", row.get("conversation"))
     if not isinstance(turns, list):
         raise ValueError(
-            f"`conversations` must be a list of {{from, value}}; the row has {', '.join(row) or 'no keys'}"
+            f"`conversations`: expected a list of {{from, value}}; the row has {', '.join(row) or 'no keys'}"
         )
     system = _read_text(row, "system")
     first = [("system", system)] if system else []
@@ -85,16 +85,16 @@ def read_openai(row: Row, _columns: Columns) -> Messages:
         return _end_with_answer([("user", _read_text(row, "prompt")), ("assistant", _read_text(row, "completion"))])
     turns = row.get("messages")
     if not isinstance(turns, list):
-        raise ValueError(f"`messages` must be a list of {{role, content}}; the row has {', '.join(row) or 'no keys'}")
+        raise ValueError(f"`messages`: expected a list of {{role, content}}; the row has {', '.join(row) or 'no keys'}")
     return _end_with_answer([(_read_role(turn, "role"), _read_content(turn, "content")) for turn in turns])
 
 
 def _read_role(turn: Any, key: str) -> str:  # noqa: ANN401 (any JSON value)
     if not isinstance(turn, dict) or not isinstance(turn.get(key), str):
-        raise ValueError(f"a turn has no `{key}`; expected {{{key}, ...}}")
+        raise ValueError(f"a turn has no `{key}`; write {{{key}, ...}}")
     role = ROLES.get(turn[key].strip().lower())
     if role is None:
-        raise ValueError(f"`{key}` is {turn[key]!r}; expected one of {', '.join(ROLES)}")
+        raise ValueError(f"`{key}`: expected one of {', '.join(ROLES)}, got {turn[key]!r}")
     return role
 
 
@@ -109,23 +109,23 @@ def _read_content(turn: Row, key: str) -> str:
             raise ValueError(f"`{key}` has parts that are not text; remove the row")
         return "".join(str(part) for part in parts)
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"`{key}` is {type(value).__name__}; expected text")
+        raise ValueError(f"`{key}`: expected a string, got {name_json_type(value)}")
     return value or ""
 
 
 def _read_text(row: Row, key: str) -> str:
     value = row.get(key)
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"`{key}` is {type(value).__name__}; expected text")
+        raise ValueError(f"`{key}`: expected a string, got {name_json_type(value)}")
     return value if value and value.strip() else ""
 
 
 def _end_with_answer(turns: list[tuple[str, str]]) -> Messages:
-    """Return the messages up to the last answer; raise `NoAnswer` if there is none. Later turns have no answer."""
+    """Return the messages up to the last answer; raise `NoAnswerError` without one. Later turns have no answer."""
     last = max((index for index, (role, text) in enumerate(turns) if role == "assistant" and text.strip()), default=-1)
     answered = turns[: last + 1]
     if not any(role == "user" and text.strip() for role, text in answered):
-        raise NoAnswer("no question with an answer")
+        raise NoAnswerError("no question with an answer")
     if any(role == "user" and not text.strip() for role, text in answered):
-        raise NoAnswer("a question is empty")
+        raise NoAnswerError("a question is empty")
     return [{"role": role, "content": text} for role, text in answered]

@@ -15,7 +15,7 @@ from alloy.formats.taxonomy import LabelPath
 from alloy.formats.unlabeled import parse_json
 
 MAX_TEXT = 1_000_000  # characters of a comment; no model has a longer context
-Cells = dict[str, Any]  # by field (text, L1, ...): a text, or a list of texts
+Cells = dict[str, Any]  # by field (text, L1, ...): a string, or a list of strings
 
 
 class Parsed(NamedTuple):
@@ -53,8 +53,8 @@ class RowReader:
         cells = {name: _convert_value(row.get(str(column))) for name, column in self.columns.items()}
         if nested := [name for name, cell in cells.items() if cell is None]:
             raise InputError(
-                f"{self.location}:{number}: `{self.columns[nested[0]]}`: expected text, a number or a list of texts, "
-                "got an object; name a column of texts"
+                f"{self.location}:{number}: `{self.columns[nested[0]]}`: expected text, a number or a list of strings, "
+                "got an object; choose a column that contains text"
             )
         return cells
 
@@ -64,7 +64,7 @@ class RowReader:
         text = _read_single(cells, "text")
         if len(text) > MAX_TEXT:
             raise ValueError(
-                f"expected at most {MAX_TEXT:,} characters of text, got {len(text):,}; shorten it or remove the row"
+                f"expected at most {MAX_TEXT:,} characters of text, got {len(text):,}; shorten or remove the row"
             )
         levels = [cells[name] for name in cells if name[0] == "L"]
         labels = [
@@ -76,10 +76,12 @@ class RowReader:
         paths = build_paths(labels, source, self.depth)
         emotions = split_labels(_read_single(cells, "emotion"), source.label_separator)
         if len(emotions) not in (1, len(paths)):
-            raise ValueError(f"got {len(emotions)} emotions for {len(paths)} labels; write one, or one per label")
+            raise ValueError(f"expected 1 or {len(paths)} emotions for {len(paths)} labels, got {len(emotions)}")
         content = _read_single(cells, "content")
         if content and len(paths) > 1:
-            raise ValueError(f"got one content for {len(paths)} labels; write one segment per row")
+            raise ValueError(
+                f"expected one label, since the row has `content`, got {len(paths)}; write one label per row"
+            )
         segments = [
             make_segment_row(Segment(path, content if content.strip() else None, emotion or None), self.levels)
             for path, emotion in zip(paths, emotions * len(paths) if len(emotions) == 1 else emotions, strict=False)
@@ -93,13 +95,13 @@ class RowReader:
             fields["lang"] = lang
         if split := _read_single(cells, "split").strip():
             if split.lower() not in ("train", "test"):
-                raise ValueError(f"split is '{split}'; expected train, test or nothing")
+                raise ValueError(f"`split`: expected train, test or nothing, got '{split}'")
             fields["split"] = split.lower()
         if weight := _read_single(cells, "weight").strip():
             try:
                 fields["weight"] = float(weight.replace(",", "."))
             except ValueError:
-                raise ValueError(f"weight is '{weight}'; expected a number such as 0.5") from None
+                raise ValueError(f"`weight`: expected a number such as 0.5, got '{weight}'") from None
         return fields
 
 
@@ -115,7 +117,7 @@ def build_comment_row(identity: str, parsed: Parsed, segments: list[dict[str, st
 
 
 def _convert_value(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """Return a value as text or as a list of texts; None if it is or contains an object."""
+    """Return a value as a string or as a list of strings; None if it is or contains an object."""
     items = value if isinstance(value, list | tuple) else [value]
     if any(isinstance(item, dict | list | tuple) for item in items):
         return None
@@ -126,7 +128,7 @@ def _convert_value(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
 def _read_single(cells: Cells, name: str) -> str:
     value = cells.get(name, "")
     if isinstance(value, list):
-        raise ValueError(f"`{name}` is a list; expected one text")
+        raise ValueError(f"`{name}`: expected a string, got an array")
     return value
 
 

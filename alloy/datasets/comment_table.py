@@ -61,22 +61,22 @@ def convert_table(folder: Path, source: Source, out: Path) -> list[str]:
 
 
 def _require_columns(folder: Path, source: Source) -> None:
-    """Raise `InputError` with the existing columns if source.yaml does not name those of text and labels."""
+    """Raise `InputError` with the existing columns if source.yaml does not name the columns of text and labels."""
     missing = "text" if source.columns.text is None else "levels" if not source.columns.levels else None
     if missing is None:
         return
     meaning = {
         "text": "the column with the comments",
-        "levels": "the columns with the labels, from the first level on",
+        "levels": "the columns with the labels, first level first",
     }[missing]
     known = ""
     if source.format in ENDINGS:
         header = open_table(
             find_data(folder, source, ENDINGS[source.format])[0], source, lambda names: len(names) > 1
         ).header
-        known = f"; columns are {', '.join(header)}"
+        known = f"; the columns are {', '.join(header)}"
     raise InputError(
-        f"{folder / SOURCE}: columns.{missing}: missing; name {meaning}, or let `alloy import` guess them{known}"
+        f"{folder / SOURCE}: columns.{missing}: missing; add {meaning}, or let `alloy import` guess them{known}"
     )
 
 

@@ -87,7 +87,7 @@ class CommentWriter:
         segments = [orjson.dumps(segment) for segment in parsed.segments]
         if key not in self.joined:
             if blank:
-                self.errors.append(f"{here}: no text in the first row of comment '{key}'; write it there")
+                self.errors.append(f"{here}: no text in the first row of comment '{key}'; write the text there")
                 return
             identity = parsed.id or make_id(self.location, number)
             head = orjson.dumps(build_comment_row(identity, parsed, []))[:-2]  # the JSON up to the first segment
@@ -114,7 +114,7 @@ class CommentWriter:
         missing = [name for name, key in columns.items() if isinstance(key, str) and name not in self.keys]
         if missing and (self.numbers or self.empty or self.unlabeled):
             found = f"columns.{missing[0]}: no row has a value for '{columns[missing[0]]}'"
-            raise InputError(f"{self.location}: {found}; correct the name, or remove it")
+            raise InputError(f"{self.location}: {found}; correct or remove columns.{missing[0]}")
 
     def check_rows(self, folder: Path) -> None:
         """Raise `InputError` if rows are invalid, if there are no comments, or if the labels look like free text."""
@@ -124,7 +124,7 @@ class CommentWriter:
             found = f"{len(self.empty)} rows without a text, {len(self.unlabeled)} without a label"
             hint = "; formulas need stored values: open the workbook and save it" if self.empty else ""
             raise InputError(
-                f"{self.location}: no labeled comments ({found}); correct columns in {folder / SOURCE}{hint}"
+                f"{self.location}: no labeled comments ({found}); fix `columns` in {folder / SOURCE}{hint}"
             )
         depth = len(next(iter(self.paths)))
         labels = [{path[level] for path in self.paths} for level in range(depth)]
@@ -132,7 +132,7 @@ class CommentWriter:
             columns = self.source.columns.levels
             column = columns[min(level, len(columns)) - 1]
             found = f"{len(labels[level - 1])} different values in {sum(self.paths.values())} segments"
-            fix = "name the columns with the labels"
+            fix = "set `levels` to the columns with the labels"
             raise InputError(f"{self.location}: columns.levels: '{column}' looks like free text ({found}); {fix}")
 
     def describe_left_out(self) -> list[str]:

@@ -42,7 +42,9 @@ def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
     for paths in map_blocks(read_paths, number_lines(out / "comments.jsonl")):
         leaves |= paths
     if not leaves:
-        raise InputError(f"{folder}: no taxonomy.csv, and no labels L1, L2, ... in {files[0]}; add one of them")
+        raise InputError(
+            f"{folder}: no taxonomy.csv, and no labels L1, L2, ... in {files[0]}; add a taxonomy.csv or labels"
+        )
     depth = max(map(len, leaves))
     return [*lines, write_from_labels(out / "taxonomy.csv", {leaf for leaf in leaves if len(leaf) == depth}, depth)]
 
@@ -96,7 +98,7 @@ def copy_chat(folder: Path, source: Source, out: Path) -> list[str]:
 def _copy_checked(files: list[Path], target: Path, load: Callable[[Path], list[dict[str, object]]]) -> list[str]:
     if len(files) > 1:
         found = f"expected one file, got {files[0].name} and {files[1].name}"
-        raise InputError(f"{files[0].parent}: {found}; name one as `file` in {SOURCE}")
+        raise InputError(f"{files[0].parent}: {found}; set `file` in {SOURCE} to one of them")
     rows = load(files[0])
     shutil.copyfile(files[0], target)
     return [f"{len(rows)} prompts"]

@@ -35,7 +35,7 @@ def find_data(folder: Path, source: Source, endings: tuple[str, ...], canonical:
     found = [path for path in _list_matching(folder, endings) if path.parent == folder and path.name not in others]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise InputError(f"{folder / SOURCE}: file: missing, and several files match; name one of {names}")
+        raise InputError(f"{folder / SOURCE}: file: several files match; set `file` to one of {names}")
     return found or _raise_missing(folder, endings)
 
 
@@ -45,7 +45,7 @@ def resolve_inside(folder: Path, name: str) -> Path:
     try:
         resolved = path.resolve()
     except (RuntimeError, OSError) as error:  # before Python 3.13 a loop of links is a RuntimeError
-        raise InputError(f"{path}: cannot be opened ({error}); replace it with the file itself") from None
+        raise InputError(f"{path}: cannot be opened ({error}); replace the link with the file") from None
     if not resolved.is_relative_to(folder.resolve()):
         raise InputError(
             f"{folder / SOURCE}: file: {name} is outside {folder}, where DVC does not track it; copy it into the folder"

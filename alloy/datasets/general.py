@@ -10,7 +10,7 @@ import orjson
 
 from alloy.core.files import InputError, Row, write_jsonl
 from alloy.core.settings import BadRow, bad_general_rows
-from alloy.datasets.chats import NoAnswer, choose_reader
+from alloy.datasets.chats import NoAnswerError, choose_reader
 from alloy.datasets.rows import Item, parse_row, read_rows
 from alloy.datasets.source import SOURCE, Layout, Source
 from alloy.formats.general import (
@@ -82,7 +82,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     if errors and (on_bad_row is BadRow.stop or not counts):
         raise bad_general_rows(errors)
     if not counts:
-        raise InputError(f"{folder}: no row has an answer; add rows, or correct layout in {folder / SOURCE}")
+        raise InputError(f"{folder}: no row has an answer; add rows, or fix `layout` in {folder / SOURCE}")
     write_origin(out, files, np.array(numbers))
     lines = [f"{counts.total()} examples of {len(counts)} sources"]
     if errors:
@@ -92,7 +92,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
         lines.append(f"{len(unanswered)} rows without an answer left out: {', '.join(unanswered[:SHOWN])}, ...")
     if unused := sorted(set(source.licenses) - set(counts)):
         known = ", ".join(sorted(counts))
-        lines.append(f"{folder / SOURCE}: licenses: no row has the source {', '.join(unused)}; sources are {known}")
+        lines.append(f"{folder / SOURCE}: licenses: no row has the source {', '.join(unused)}; the sources are {known}")
     return lines + make_unknown_key_warnings(folder, unknown)
 
 
@@ -103,7 +103,7 @@ def convert_block(location: str, prefix: str, source: Source, name: str, block: 
         try:
             row = parse_row(location, number, item)
             canonical = convert_row(row, source, f"{prefix}-{number}", name, converted.unknown)
-        except NoAnswer:
+        except NoAnswerError:
             converted.unanswered.append(number)
             continue
         except (InputError, ValueError) as error:
@@ -123,7 +123,7 @@ def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Cou
     """
     if source.row_layout is Layout.columns:
         raise ValueError(
-            "`columns.text` has no meaning for instruction data; name `columns.instruction` and `columns.output`"
+            "`columns.text` has no meaning for instruction data; set `columns.instruction` and `columns.output`"
         )
     if source.row_layout is Layout.canonical:
         row = {**_list_defaults(source), **{key: value for key, value in row.items() if value is not None}}

@@ -97,7 +97,7 @@ def _guess_text(values: dict[str, list[str]], roles: dict[str, str | None]) -> s
 
 
 def _guess_levels(values: dict[str, list[str]], roles: dict[str, str | None]) -> list[str]:
-    """Return the columns of the levels, from the first level on."""
+    """Return the columns of the levels, first level first."""
     named = [
         name for name in values if roles[name] == "levels" and _compute_mean_length(values[name]) <= MAX_LABEL_LENGTH
     ]

@@ -22,7 +22,7 @@ def find_layout(raw: Path) -> list[Path]:
     files = find_files(raw, LAYOUT.fullmatch, no_files)
     lines = [path for path in files if path.suffix != ".parquet"]
     if lines and len(files) > 1:
-        raise InputError(f"{raw}: expected one layout, got {files[0].name} and {files[1].name}; remove one")
+        raise InputError(f"{raw}: expected one layout, got {files[0].name} and {files[1].name}; remove one of them")
     return files
 
 

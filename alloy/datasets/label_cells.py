@@ -44,7 +44,7 @@ def _fill_path(labels: list[str], depth: int) -> LabelPath:
     while labels and not labels[-1]:
         labels.pop()
     if len(labels) > depth:
-        raise ValueError(f"expected at most {depth} levels in a label (those of the taxonomy), got {len(labels)}")
+        raise ValueError(f"expected at most {depth} levels in a label, as in the taxonomy, got {len(labels)}")
     if not labels[0]:
         raise ValueError(f"the first level is empty, but a deeper one is '{labels[-1]}'; fill in the first level")
     return (*(label or NONE for label in labels), *[NONE] * (depth - len(labels)))

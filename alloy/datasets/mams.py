@@ -16,7 +16,7 @@ from alloy.core.tables import format_csv
 
 SOURCE = "https://github.com/siat-nlp/MAMS-for-ABSA/tree/master/data/MAMS-ACSA/raw"
 SPLITS = ("train", "val", "test")
-NO_FILES = f"no train.xml, val.xml and test.xml; use those of MAMS-ACSA: {SOURCE}"
+NO_FILES = f"no train.xml, val.xml and test.xml; use the files of MAMS-ACSA: {SOURCE}"
 
 
 def read_xml(path: Path) -> Iterator[Row]:
@@ -33,7 +33,8 @@ def read_xml(path: Path) -> Iterator[Row]:
                 f"{path}: sentence {number + 1} has no aspectCategory; use the files of MAMS-ACSA: {SOURCE}"
             )
         text = sentence.findtext("text", "")
-        yield build_comment(f"{path}: sentence {number + 1}", f"mams-acsa-{split}-{number}", text, split, labels)
+        location, keys = f"{path}: sentence {number + 1}", "text, category and polarity"
+        yield build_comment(location, f"mams-acsa-{split}-{number}", text, split, labels, keys)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -46,16 +47,20 @@ def read_rows(path: Path) -> Iterator[Row]:
             raise InputError(f"{location}: `labels` is not a list of objects; write [{{L1, sentiment}}, ...]")
         if row.get("task", "ACSA") == "ACSA":
             pairs = [(label.get("L1"), label.get("sentiment")) for label in labels]
-            yield build_comment(location, row.get("id"), row.get("text"), row.get("split"), pairs)
+            keys = "id, text, L1 and sentiment"
+            yield build_comment(location, row.get("id"), row.get("text"), row.get("split"), pairs, keys)
 
 
 def build_comment(
-    location: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]]
+    location: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]], keys: str
 ) -> Row:
-    """Return a canonical comment; raise `InputError` at `location` if a value is missing or not a string."""
+    """Return a canonical comment; raise `InputError` at `location` if a value is missing or not a string.
+
+    `keys` are the names of the values in the file.
+    """
     values = [identity, text, *(value for label in labels for value in label)]
     if not labels or not all(isinstance(value, str) and value.strip() for value in values):
-        raise InputError(f"{location}: expected id, text, category and polarity; download the file again")
+        raise InputError(f"{location}: expected strings {keys}; download the file again")
     if split not in SPLITS:
         raise InputError(f"{location}: expected a split of {', '.join(SPLITS)}, got {split!r}")
     segments = [{"L1": category, "emotion": polarity} for category, polarity in labels]

@@ -78,7 +78,7 @@ def find_layout(raw: Path) -> tuple[Layout, dict[str, list[Path]]]:
         whole = [path for path in files[split] if path.parent.name == "all"]  # the hub also has one folder per subject
         files[split] = whole or files[split]
         if not files[split]:
-            raise InputError(f"{raw}: no {split} files among the {layout.name} files; add them")
+            raise InputError(f"{raw}: no {split} files among the {layout.name} files; add the {split} files")
     return layout, files
 
 

@@ -10,7 +10,7 @@ from alloy.formats.comments import Segment
 
 PLACEHOLDER = "{comment}"
 PROMPT = "prompt.txt"
-FIX = f"write the prompt, with {PLACEHOLDER} for the comment, to {PROMPT} next to the conversations"
+FIX = f"write the prompt, with {PLACEHOLDER} where the comment goes, to {PROMPT} next to the conversations"
 # The text before the comment ends at one of these characters, and the text after it begins at one. Comments may begin
 # with the same letters by chance, but rarely up to such a character.
 BRACKETS = r"<>\[\](){}\"“”«»"
@@ -27,11 +27,11 @@ class Wrapper(NamedTuple):
     def extract_comment(self, turn: str) -> str:
         """Return the comment in a user turn; raise `ValueError` if the prompt is missing or the comment is empty."""
         if not turn.startswith(self.before) or not turn.endswith(self.after):
-            raise ValueError(f"the last user turn does not start and end like {PROMPT}; correct one of them")
+            raise ValueError(f"the last user turn does not start and end like {PROMPT}; correct the turn or {PROMPT}")
         comment = turn[len(self.before) : len(turn) - len(self.after)]
         if not comment.strip():
             raise ValueError(
-                f"no comment besides the text that all user turns share; remove the conversation, or {FIX}"
+                f"the user turn has only the text that all user turns share; remove the conversation, or {FIX}"
             )
         return comment
 
@@ -49,7 +49,8 @@ def read_wrapper(path: Path) -> Wrapper:
     text = "".join(decode_text(path, read_lines(path))).removesuffix("\n").removesuffix("\r")
     if text.count(PLACEHOLDER) != 1:
         raise InputError(
-            f"{path}: expected {PLACEHOLDER} once, found it {text.count(PLACEHOLDER)} times; write it for the comment"
+            f"{path}: expected {PLACEHOLDER} once, got {text.count(PLACEHOLDER)}; put {PLACEHOLDER} once, where the "
+            "comment goes"
         )
     before, _, after = text.partition(PLACEHOLDER)
     return Wrapper(before, after)

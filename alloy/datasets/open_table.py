@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from alloy.core.files import InputError
+from alloy.core.files import InputError, make_permission_error
 from alloy.core.tables import SEPARATORS, TableRow, read_table, stream_text
 from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import find_nearest_key
@@ -33,7 +33,7 @@ def open_table(path: Path, source: Source, fits: Callable[[list[str]], bool]) ->
         lines = stream_text(path, source.encoding)
         table = read_table(path, lines, fits, source.separator, source.header - 1)
     except PermissionError:
-        raise InputError(f"{path}: no permission to read it; `chmod u+r {path}`") from None
+        raise make_permission_error(path) from None
     if not table.header and source.header > 1:
         raise InputError(
             f"{path}: there is no row {source.header}; set `header` in source.yaml to the row with the column names"
@@ -52,7 +52,8 @@ def _check_widths(path: Path, header: list[str], rows: Iterator[TableRow], separ
     width = len(header)
     for row in rows:
         if len(row.cells) != width:
-            fix = f"quote cells with {SEPARATORS[separator]}" if len(row.cells) > width else "add the missing cells"
+            quote = f"put cells that contain {SEPARATORS[separator]} in quotes"
+            fix = quote if len(row.cells) > width else "add the missing cells"
             raise InputError(f"{path}:{row.line}: expected {width} cells, got {len(row.cells)}; {fix}")
         yield row
 
@@ -93,4 +94,4 @@ def _suggest_column(name: str, header: list[str]) -> str:
     shown = ", ".join(names[:SHOWN]) + more
     if len(names) == 1 and any(separator in names[0] for separator in SEPARATORS):
         return f"; the only column is '{shown}': set `separator` or `header` in source.yaml"
-    return (f"; did you mean '{similar}'?" if similar else ";") + f" name one of the columns {shown}"
+    return (f"; did you mean '{similar}'?" if similar else ";") + f" the columns are {shown}"

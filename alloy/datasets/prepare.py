@@ -90,8 +90,8 @@ def prepare_data(folder: Path, kind: Kind, out: Path, on_bad_row: BadRow = BadRo
     if convert is None:
         known = ", ".join(CONVERTERS[kind])
         raise InputError(
-            f"{folder / SOURCE}: format: expected one of {known} for {kind}, got {source.format}; correct it, or name "
-            f"another folder as data.{kind} in params.yaml"
+            f"{folder / SOURCE}: format: expected one of {known} for {kind}, got {source.format}; correct `format`, or "
+            f"set data.{kind} in params.yaml to another folder"
         )
     if not any(folder.glob("[!.]*")):
         raise InputError(f"{folder}: the folder is empty; add data files")

@@ -106,12 +106,12 @@ def read_hub(folder: Path, source: Source) -> Rows:
         snapshot = snapshot_download(source.repository, repo_type="dataset", revision=source.revision)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        fix = "check repository, revision and access, or download it on a machine that reaches the hub"
+        fix = "check `repository`, `revision` and your access, or download on a machine that can reach the hub"
         raise InputError(f"{key}: repository: cannot download {location} ({reason}); {fix}") from None
     try:
         data: Any = load_dataset(snapshot, name=source.subset, split=source.split, streaming=True)
     except (ValueError, OSError, RuntimeError) as error:  # base classes of the errors of `datasets`
-        raise InputError(f"{key}: {location}: {' '.join(str(error).split())[:300]}; correct subset or split") from None
+        raise InputError(f"{key}: {location}: {' '.join(str(error).split())[:300]}; fix `subset` or `split`") from None
     names = {key: feature.names for key, feature in (data.features or {}).items() if isinstance(feature, ClassLabel)}
     return Rows(location, ((number, _name_classes(row, names)) for number, row in enumerate(data, 1)))
 

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alloy.core.files import InputError, read_lines
+from alloy.core.files import InputError, make_permission_error, read_lines
 from alloy.core.tables import OtherEncodingError, decode_document, stream_text
 from alloy.datasets.header_words import find_role
 from alloy.datasets.open_table import TEXT, WORKBOOKS, open_table
@@ -31,11 +31,11 @@ class FileGuess(NamedTuple):
 def sniff_file(path: Path) -> FileGuess:
     """Return a guess of the file's format. Raises `InputError` if it cannot be read."""
     if path.is_dir():
-        raise InputError(f"{path}: expected a file, got a folder; name the data file in it")
+        raise InputError(f"{path}: expected a file, got a folder; give the path of the data file in the folder")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: no such folder {path.parent}; correct the path")
     if not path.is_file():
-        others = (
-            sorted(other.name for other in path.parent.glob("[!.]*") if other.is_file()) if path.parent.is_dir() else []
-        )
+        others = sorted(other.name for other in path.parent.glob("[!.]*") if other.is_file())
         raise InputError(f"{path}: no such file; the folder has {', '.join(others[:10]) or 'no files'}")
     name = path.name.lower()
     try:
@@ -46,7 +46,7 @@ def sniff_file(path: Path) -> FileGuess:
         if name.endswith(TEXT):
             return _sniff_table(path, {"format": "csv", **find_encoding(path)})
     except PermissionError:
-        raise InputError(f"{path}: no permission to read it; `chmod u+r {path}`") from None
+        raise make_permission_error(path) from None
     known = ", ".join((*TEXT, *WORKBOOKS, *JSON, ".parquet"))
     raise InputError(f"{path}: expected a file name that ends with {known}; convert the file")
 

@@ -123,7 +123,7 @@ class Source(Document):
     columns: Columns = Columns()
     label_separator: str | None = None  # between several labels in one cell
     path_separator: str | None = None  # between the levels in one cell
-    keep_levels: int | None = Field(default=None, ge=1)  # number of levels to keep, from the first one on; null: all
+    keep_levels: int | None = Field(default=None, ge=1)  # keep only the first levels, this many; null: all
     taxonomy: str | None = None  # a table in the data folder; null: taxonomy.csv, or the labels in the data
     category: str | None = None  # of general rows without one; null: the source
     source: str | None = None  # of general rows without one; null: the repository or the folder
@@ -136,11 +136,13 @@ class Source(Document):
         if self.separator is not None and self.separator not in SEPARATORS:
             raise make_error("separator", self.separator, "one of " + ", ".join(map(repr, SEPARATORS)))
         if self.format is Format.hub and self.repository is None:
-            raise make_error("repository", None, "a repository of the hub such as databricks/databricks-dolly-15k")
+            expected = "a repository on the Hugging Face Hub such as databricks/databricks-dolly-15k"
+            raise make_error("repository", None, expected)
         if self.repository is not None and not COMMIT.fullmatch(self.revision or ""):
             raise make_error("revision", self.revision, "the commit of the repository, 40 hexadecimal digits")
         if self.path_separator is not None and len(self.columns.levels) != 1:
-            raise make_error("columns.levels", self.columns.levels, "one column, since path_separator is set")
+            fix = "list one column, or remove path_separator"
+            raise make_error("columns.levels", self.columns.levels, "one column", fix)
         if self.row_is is RowIs.segment and self.columns.id is None and self.columns.text is None:
             raise make_error("columns.id", None, "the column with the id of the comment that a segment belongs to")
         columns = self.columns.of_comments
@@ -166,9 +168,8 @@ def read_source(folder: Path, kind: Kind) -> Source:
     if not folder.is_dir():
         known = sorted(path.name for path in folder.parent.glob("*/") if (path / SOURCE).is_file())
         problem = "expected a folder, got a file" if folder.exists() else "no such folder"
-        raise InputError(
-            f"{folder}: {problem}; set data.{kind} in params.yaml to one of: {', '.join(known) or 'none yet'}"
-        )
+        choices = f" to one of: {', '.join(known)}" if known else f" to a folder with a {SOURCE}"
+        raise InputError(f"{folder}: {problem}; set data.{kind} in params.yaml{choices}")
     path = folder / SOURCE
     if not path.is_file():
         if os.path.lexists(path):
@@ -180,7 +181,7 @@ def read_source(folder: Path, kind: Kind) -> Source:
     if "format" not in values and values.keys() <= set(Kind):
         if kind not in values:
             raise InputError(
-                f"{path}: expected {kind}, got {', '.join(values)}; add it, or name another folder as data.{kind}"
+                f"{path}: expected {kind}, got {', '.join(values)}; add `{kind}:`, or set data.{kind} to another folder"
             )
         return _parse_source(f"{path}: {kind}", values[kind])
     return _parse_source(str(path), values)

@@ -81,7 +81,7 @@ def _name_levels(depth: int) -> list[str]:
 
 
 def _find_level_columns(header: list[str], source: Source) -> list[str]:
-    """Return the columns of the levels in order; an empty list if the header is not that of a taxonomy."""
+    """Return the columns of the levels in order; an empty list if it is not a taxonomy's header."""
     numbered = [name for name in header if LEVEL.fullmatch(name)]
     if numbered and sorted(numbered) == sorted(_name_levels(len(numbered))):
         return _name_levels(len(numbered))

@@ -85,8 +85,8 @@ def _choose_sheet(path: Path, book: Any, name: str | None) -> str:  # noqa: ANN4
     """Return the name of the sheet to read."""
     import python_calamine
 
-    shown = python_calamine.SheetVisibleEnum.Visible
-    visible = [sheet.name for sheet in book.sheets_metadata if sheet.visible == shown]
+    state = python_calamine.SheetVisibleEnum.Visible
+    visible = [sheet.name for sheet in book.sheets_metadata if sheet.visible == state]
     if name is not None:
         if name not in book.sheet_names:
             raise InputError(f"{path}: no sheet '{name}'; use one of {', '.join(book.sheet_names)}")
@@ -95,8 +95,11 @@ def _choose_sheet(path: Path, book: Any, name: str | None) -> str:  # noqa: ANN4
     if len(filled) != 1:
         hidden = [sheet for sheet in book.sheet_names if sheet not in visible]
         more = f" (hidden: {', '.join(hidden)})" if hidden else ""
+        if not filled:
+            raise InputError(f"{path}: no visible sheet has rows{more}; add rows, or set `sheet` to a hidden sheet")
+        shown = ", ".join(filled)
         raise InputError(
-            f"{path}: expected one sheet with rows, got {len(filled)}: {', '.join(filled)}{more}; name one as `sheet`"
+            f"{path}: expected one sheet with rows, got {len(filled)}: {shown}{more}; set `sheet` to one of them"
         )
     return filled[0]
 

@@ -111,7 +111,7 @@ def collect_blocks(
 ) -> CheckedRows:
     """Join the checked blocks of the file `path`.
 
-    A row is bad if it is malformed, if its id is that of an earlier row, or if the chat template of `tokenizer` cannot
+    A row is bad if it is malformed, if an earlier row has its id, or if the chat template of `tokenizer` cannot
     render it. Without a tokenizer the last check is skipped. If `on_bad_row` is `stop`, all bad rows are raised as one
     `InputError`. Errors and reports name the file and line from which a row was prepared (`alloy/formats/origin.py`).
     """

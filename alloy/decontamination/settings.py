@@ -11,8 +11,8 @@ class Decontaminate(Section):
     """A general example is dropped if it shares an n-gram of `ngram_size` words, or a whole question, with a test.
 
     A question of at least `fuzzy_match_min_words` words also matches if one word is replaced, moved, added or left
-    out. `held_out` of the other examples, but at most a tenth, are never trained on: the general loss is measured on
-    them. 0: none.
+    out. `held_out`: the number of other examples that are kept for the general loss and never trained on. It is capped
+    at a tenth of these examples; 0: none.
     """
 
     key = "decontaminate"

@@ -37,19 +37,22 @@ def count_answer(row: Row, totals: "Counter[str]") -> Row | None:
 def summarize_answers(totals: "Counter[str]") -> Row:
     """Return the metrics: the number of answers, their mean length in tokens, and the share that was cut.
 
-    `unanswered` counts answers that a service refused or failed to give. `over_context` counts prompts that do not fit
-    the model's context.
+    `unanswered` counts answers that a service refused or failed to give. `over_context` counts prompts that are longer
+    than the model's context.
     """
     answers = totals["answers"]
     unanswered = count_unanswered(totals)
     over_context = unanswered.pop(Finish.context.value)
     if not answers:
         raise InputError(
-            f"chat: none of the {over_context} prompts fits the model's context; write shorter prompts "
-            "(`data.chat` in params.yaml names them)"
+            f"chat: all {over_context} prompts are longer than the model's context; shorten the prompts (`data.chat` "
+            "in params.yaml)"
         )
     if unanswered["failed"] == answers:
-        raise InputError(f"infer.engine: none of the {answers} chat prompts was answered: {find_usual_reason(totals)}")
+        reason = find_usual_reason(totals)
+        raise InputError(
+            f"infer.engine: none of the {answers} prompts was answered ({reason}); check the service and infer.engine"
+        )
     return {
         "answers": answers,
         "unanswered": unanswered,

@@ -80,7 +80,7 @@ class FittingTasks:
             items = len({instance.doc_id for instance in task.instances})
             if too_long and items == len(too_long):
                 raise InputError(
-                    f"{name}: none of its {items} prompts fits, with its answer, into the model's context of "
+                    f"{name}: all {items} prompts with their answers are longer than the model's context of "
                     f"{_get_context_length(self.model)} tokens; lower `max_new_tokens` in the profile, or use a model "
                     "with a longer context"
                 )

@@ -182,8 +182,8 @@ def summarize_losses(totals: "Counter[str]") -> Row:
     """
     if not totals["rows"]:
         raise InputError(
-            f"general_loss.max_length: all {totals['skipped']} held-out rows have prompts of at least that length; "
-            "raise it in the profile"
+            f"general_loss.max_length: the prompts of all {totals['skipped']} held-out rows are too long; raise "
+            "general_loss.max_length in the profile"
         )
     counted = {key: totals[key] for key in ("rows", "tokens", "truncated", "skipped")}
     base, tuned, divergence = (round(totals[key] / SUM_SCALE / totals["tokens"], 4) for key in SUMS)

@@ -49,7 +49,7 @@ NEGATION = re.compile(r"\bnot\s+(?:an?\s+|the\s+)?$")
 def read_strict(text: str, choices: list[str], *, letters: bool) -> int | None:
     """Return the index of the choice that is the whole of `text`, or None.
 
-    `letters`: the choices were shown with letters, so a letter alone is an answer, too.
+    `letters`: the choices were shown with letters, so a single letter is also an answer.
     """
     answer = _simplify_text(text)
     if letters and len(answer) == 1 and answer.upper() in LETTERS[: len(choices)]:
@@ -63,7 +63,7 @@ def read_choice(text: str, choices: list[str], *, letters: bool) -> int | None:
 
     Algorithm; the first step with a result decides:
 
-    1. Use the strict reading.
+    1. Use `read_strict`.
     2. If the answer is JSON, it names no choice: a list of labels can contain the words of a choice by accident.
     3. With `letters`, find the letter that is named (`read_letter`).
     4. Find the only choice whose text is in the first sentence (`read_text`).

@@ -10,7 +10,7 @@ from alloy.core.settings import ListSection, Section
 
 
 class ClozePrompt(Enum):
-    """The prompt of the cloze form: plain text (`Question: ... Answer:`), or the question alone in the chat format."""
+    """The prompt of the cloze form: plain text (`Question: ... Answer:`), or only the question, in the chat format."""
 
     plain = "plain"
     chat = "chat"
@@ -33,12 +33,12 @@ class Harness(Section):
 
 
 class Mmlu(Section):
-    """How multiple-choice questions are asked. The defaults are those of OLMES (arXiv:2406.08446).
+    """How multiple-choice questions are asked. The defaults follow OLMES (arXiv:2406.08446).
 
-    `cloze`: the prompt of the cloze form. `show_choices`: whether the prompt for a generated answer shows the choices;
-    false for a model that was only trained on questions without choices. `fewshot`: the number of examples before each
-    question. `max_new_tokens`: the longest generated answer. `limit`: how many questions per subject, from the first
-    on; null for all.
+    `cloze`: the prompt of the cloze formulation. `show_choices`: whether the prompt for a generated answer shows the
+    choices; false for a model that was only trained on questions without choices. `fewshot`: the number of examples
+    before each question. `max_new_tokens`: the longest generated answer. `limit`: use only the first questions of each
+    subject, this many; null for all.
     """
 
     key = "mmlu"
@@ -53,17 +53,18 @@ class Mmlu(Section):
     @classmethod
     def _refuse_former_key(cls, section: Any) -> Any:  # noqa: ANN401 (any value of the profile)
         if isinstance(section, dict) and "answer" in section:
-            expected = {
-                "text": "`cloze: chat` and `show_choices: false` instead",
-                "letter": "no such key: letters are always asked, and are the default for generated answers",
+            fixes = {
+                "text": "replace `answer` by `cloze: chat` and `show_choices: false`",
+                "letter": "remove `answer`: the letter is always measured, and the default prompt shows the choices",
             }
-            new_keys = "`cloze: plain` or `chat`, `show_choices: true` or `false` instead"
-            raise make_error("answer", section["answer"], expected.get(str(section["answer"]), new_keys))
+            other = "replace `answer` by `cloze: plain` or `chat`, and `show_choices: true` or `false`"
+            fix = fixes.get(str(section["answer"]), other)
+            raise make_error("answer", section["answer"], "no such key", fix)
         return section
 
 
 class Ifeval(Section):
-    """`max_new_tokens`: the longest answer. `limit`: how many prompts, from the first on; null for all."""
+    """`max_new_tokens`: the longest answer. `limit`: use only the first prompts, this many; null for all."""
 
     key = "ifeval"
     in_profile: ClassVar[bool] = True
@@ -89,8 +90,8 @@ class Chat(Section):
 class GeneralLoss(Section):
     """The loss on held-out general rows.
 
-    `max_length`: rows are cut after this many tokens; rows whose prompt is as long are skipped. `limit`: how many rows,
-    from the first on; null for all.
+    `max_length`: rows are cut after this many tokens; rows whose prompt is as long are skipped. `limit`: use only the
+    first rows, this many; null for all.
     """
 
     key = "general_loss"

@@ -23,7 +23,7 @@ CLONE_FOLDER = Path(".dvc/tmp/evidence")
 
 
 def choose_commit(records: dict[str, Row], requested: str, folder: Path) -> str:
-    """Return the commit from which all runs are made: `requested`, else that of the records, else HEAD.
+    """Return the commit from which all runs are made: `requested`, else the commit of the records, else HEAD.
 
     Raise `InputError` if a record has another commit. HEAD is used only if code, params and data have no changes.
     """
@@ -93,7 +93,7 @@ def _is_same_file(original: Path, copy: Path) -> bool:
 
 
 def write_settings(folder: Path, run: PlannedRun, commit: str) -> None:
-    """Write params.yaml and the profile of a run to the clone: those of its commit, with the run's settings."""
+    """Write params.yaml and the profile of a run to the clone: as in its commit, with the run's settings."""
     for path, values in make_settings_files(folder, run, commit).items():
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_atomically(folder / path, lambda file, text=text: file.write_text(text, encoding="utf-8"))

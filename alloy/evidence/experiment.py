@@ -50,9 +50,8 @@ class Experiment(Settings):
             for key in settings:
                 if key in ("seed", "gate") or key.startswith("gate."):
                     section = f"configurations.{label}" if label else "settings"
-                    raise make_error(
-                        section, key, "no `seed` and no `gate`: seeds are listed in `seeds`, and runs have no gate"
-                    )
+                    fix = "list seeds in `seeds`" if key == "seed" else f"remove `{key}`, since runs have no gate"
+                    raise make_error(section, key, "no `seed` and no `gate`", fix)
         names = [make_slug(label) for label in self.configurations]
         if len(set(names)) < len(names) or any("," in label for label in self.configurations):
             expected = "labels that have no commas and differ in letters or digits"
@@ -116,6 +115,5 @@ def read_experiment(name: str, folder: Path = FOLDER) -> Experiment:
 def _describe_error(error: Any) -> str:  # noqa: ANN401 (an error of pydantic)
     """Return `key: what is wrong` for one of pydantic's errors."""
     if error["type"] == "refused":
-        context = error["ctx"]
-        return f"{context['key']}: expected {context['expected']}, got {context['shown']}"
+        return f"{error['ctx']['key']}: {error['ctx']['message']}"
     return f"{'.'.join(map(str, error['loc'])) or 'file'}: {error['msg']}"

@@ -64,9 +64,9 @@ def select_metrics(summary: Row) -> list[Metric]:
 
 
 def list_columns(summary: Row) -> list[tuple[str, dict[str, Row]]]:
-    """Return (title, estimate by metric) of base, each configuration and the SVM.
+    """Return (title, estimate by metric) of the base model, each configuration and the SVM.
 
-    If configurations have different test sets, there is one column for base and one for the SVM per configuration.
+    If configurations have different test sets, each configuration has its own columns of the base model and the SVM.
     """
     columns: list[tuple[str, dict[str, Row]]] = []
     for model, title in (("base", "base"), ("tuned", ""), ("svm", "SVM")):
@@ -114,7 +114,7 @@ def render_metric_table(summary: Row) -> list[str]:
 
 
 def render_change_table(summary: Row) -> list[str]:
-    """Return the table of changes from base: one line per metric, one column per configuration.
+    """Return the table of changes from the base model: one line per metric, one column per configuration.
 
     The last lines are the differences between the tuned models and the SVM.
     """

@@ -24,7 +24,7 @@ def list_raw_data_sets(data: list[str], root: Path) -> list[Path]:
 
 
 def find_raw_folder(folder: Path) -> Path:
-    """Return the folder of a data set's raw files: its own, or that of the set in `same_as`."""
+    """Return the folder of a data set's raw files: its own folder, or the folder of the set in `same_as`."""
     entries = _read_list_file(folder)
     other = entries.get("same_as")
     return (folder.with_name(str(other)) if other else folder) / RAW

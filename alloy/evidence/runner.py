@@ -140,7 +140,7 @@ def main(
             name, experiment if folder == FOLDER else restrict_experiment(experiment, runs), finished, folder, score
         )
     elif not failed:
-        print(f"evidence: the page will be written when these runs are finished as well: {', '.join(missing_runs)}")
+        print(f"evidence: the page will be written when these runs are also finished: {', '.join(missing_runs)}")
     if failed:
         raise InputError("\n".join(failed))
 

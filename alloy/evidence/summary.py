@@ -110,7 +110,7 @@ def summarize_run(record: Row) -> Row:
 
 
 def collect_answers(prompt: str, groups: dict[str, list[Row]]) -> Row | None:
-    """Return the answers of base and of each configuration's first run to one prompt; None if no run answered it."""
+    """Return the base model's and each configuration's answer to a prompt (first run); None if no run answered it."""
     collected: dict[str, Any] = {}
     for label, group in groups.items():
         row = next((row for row in group[0]["chat"] if row["id"] == prompt), None)
@@ -145,7 +145,7 @@ def list_notes(groups: dict[str, list[Row]]) -> list[str]:
 
 
 def find_largest_base_difference(groups: list[list[Row]]) -> float:
-    """Return the largest difference of a metric of base between runs of one configuration."""
+    """Return the largest difference of a metric of the base model between runs of one configuration."""
     largest = 0.0
     for group in groups:
         lines = [{line["name"]: line["models"] for line in record["measures"] if line.get("name")} for record in group]

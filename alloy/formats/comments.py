@@ -122,4 +122,4 @@ def _describe_wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
         return f"a segment has levels {found}; expected {','.join(taxonomy.levels)} as in the taxonomy"
     known = {*taxonomy.levels, *OPTIONAL}
     unknown = next(key for key in part if key not in known)
-    return f"a segment has the unknown key `{unknown}`; known keys are {', '.join(sorted(known))}"
+    return f"a segment has the unknown key `{unknown}`; known keys: {', '.join(sorted(known))}"

@@ -22,7 +22,7 @@ def check_prompt(row: Row) -> Row:
     """Return the canonical prompt, without null kwargs; raise `ValueError` with what is wrong and how to fix it.
 
     Missing arguments are an error, since lm-eval would draw them at random. Values that would make lm-eval fail in the
-    middle of a run are an error as well.
+    middle of a run are also an error.
     """
     key, prompt, names, kwargs = (row.get(field) for field in FIELDS)
     if isinstance(kwargs, list):  # null: an instruction without arguments

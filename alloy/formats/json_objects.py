@@ -33,5 +33,5 @@ def read_objects(path: Path) -> Iterator[tuple[str, Row]]:
         raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); download the file again") from None
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise InputError(f"{path}[{number}]: expected a JSON object, found {name_json_type(row)}")
+            raise InputError(f"{path}[{number}]: expected a JSON object, got {name_json_type(row)}")
         yield f"{path}[{number}]", row

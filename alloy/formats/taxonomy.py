@@ -91,8 +91,9 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
     for line, cells in table.rows:
         if len(cells) != len(table.header):
             too_many = len(cells) > len(table.header)
-            fix = f"quote cells with {table.separated_by}" if too_many else "add the missing cells"
-            raise InputError(f"{path}:{line}: expected {len(table.header)} cells, found {len(cells)}; {fix}")
+            quote = f"put cells that contain {table.separated_by} in quotes"
+            fix = quote if too_many else "add the missing cells"
+            raise InputError(f"{path}:{line}: expected {len(table.header)} cells, got {len(cells)}; {fix}")
         row = dict(zip(table.header, cells, strict=True))
         spelled = tuple(row[level].strip() for level in levels)
         leaf = tuple(_parse_label(f"{path}:{line}", level, row[level]) for level in levels)
@@ -125,14 +126,14 @@ def _describe_wrong_header(header: list[str]) -> str:
     columns = normalize_text(",".join(header))
     shown = columns if len(columns) <= MAX_SHOWN_LENGTH else f"{columns[:MAX_SHOWN_LENGTH]}..."
     if not levels:
-        return f"expected a header line such as L1,L2,L3,description, found '{shown}'"
+        return f"expected a header line such as L1,L2,L3,description, got '{shown}'"
     if duplicates := [name for name in header if header.count(name) > 1]:
         return f"duplicate column '{duplicates[0]}'; column names must be unique"
     if unknown := [name for name in header if name not in levels and name != "description"]:
         return (
             f"unknown column '{unknown[0][:MAX_SHOWN_LENGTH]}'; remove it, or rename it to one of L1,L2,...,description"
         )
-    return f"expected levels L1,L2,... in order and without gaps, found {','.join(levels)}"
+    return f"expected levels L1,L2,... in order and without gaps, got {','.join(levels)}"
 
 
 def _parse_label(location: str, level: str, cell: str) -> str:

@@ -31,7 +31,7 @@ def read_unlabeled(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     """Return the comments in the lines of the file `name`, which is `-` for standard input.
 
     1. The format follows from the name: `.csv` and `.tsv` are tables with a column `text`, `.json` is an array of
-       objects or texts, `.jsonl` and `.ndjson` have one JSON object per line. A name may end in `.gz` as well.
+       objects or texts, `.jsonl` and `.ndjson` have one JSON object per line. A name may also end in `.gz`.
     2. For other names, it follows from the first line that is not blank: `[` begins an array, `{` JSON Lines, and a
        header with `text` and another column begins a table.
     3. Otherwise the file is plain text with one comment per line.
@@ -78,15 +78,15 @@ def _read_table(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     names = table.header
     if not _has_text_column(names):
         similar = find_nearest_key("text", names)
-        hint = f"rename `{similar}`" if similar else "rename the one with the comments"
-        raise InputError(f"{name}:1: expected a column `text`, found '{','.join(names)}'; {hint}")
+        hint = f"rename `{similar}`" if similar else "rename the column with the comments"
+        raise InputError(f"{name}:1: expected a column `text`, got '{','.join(names)}'; {hint}")
     if duplicates := [column for column in names if names.count(column) > 1]:
         raise InputError(f"{name}:1: duplicate column '{duplicates[0]}'; column names must be unique")
     for line, cells in table.rows:
         row = {"id": str(line), **{key: cell for key, cell in zip(names, cells, strict=False) if key != "id" or cell}}
         if len(cells) != len(names):
-            fix = f"quote cells with {table.separated_by}"
-            yield Unlabeled(row, f"line {line}: expected {len(names)} cells, found {len(cells)}; {fix}")
+            fix = f"put cells that contain {table.separated_by} in quotes"
+            yield Unlabeled(row, f"line {line}: expected {len(names)} cells, got {len(cells)}; {fix}")
         else:
             yield _check_text(row)
 
@@ -165,7 +165,7 @@ def _make_row(number: str, item: Any) -> Row:  # noqa: ANN401 (any JSON value)
     if isinstance(item, str):
         return {"id": number, "text": item}
     if not isinstance(item, dict):
-        raise ValueError(f"expected an object with a `text`, found {name_json_type(item)}")
+        raise ValueError(f"expected an object with a `text`, got {name_json_type(item)}")
     return {"id": number, **{key: value for key, value in item.items() if key != "id" or value is not None}}
 
 
@@ -176,7 +176,7 @@ def _check_text(row: Row) -> Unlabeled:
         similar = find_nearest_key("text", [key for key in row if key not in ("id", "text")])
         return Unlabeled(row, "`text` is missing" + (f"; did you mean `{similar}`?" if similar else ""))
     if not isinstance(text, str):
-        return Unlabeled(row, f"`text`: expected a string, found {name_json_type(text)}")
+        return Unlabeled(row, f"`text`: expected a string, got {name_json_type(text)}")
     if not normalize_text(text):
         return Unlabeled(row, "`text` is empty")
     if any("\ud800" <= letter <= "\udfff" for letter in text):

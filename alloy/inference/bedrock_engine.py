@@ -42,7 +42,7 @@ class BedrockEngine:
                 "this machine; set transformers or vllm"
             )
         if constraint:
-            raise InputError("infer.constrain: expected false, since Bedrock has no constrained decoding; got true")
+            raise InputError("infer.constrain: expected false, got true; Bedrock has no constrained decoding")
         self.model, self.infer = model, infer
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},  # `Service` retries, at one rate for all requests

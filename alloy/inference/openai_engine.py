@@ -46,13 +46,13 @@ class OpenAIEngine:
         self.context = 0 if service else load_context_length(folder)
         if not service and not os.environ.get("OPENAI_BASE_URL"):
             raise InputError(
-                f"OPENAI_BASE_URL: not set; start a server for {folder} with `make serve`, and set the variable to "
+                f"OPENAI_BASE_URL: not set; start a server for {folder} with `make serve`, and set OPENAI_BASE_URL to "
                 "http://localhost:8000/v1"
             )
         if service and not os.environ.get("OPENAI_API_KEY"):
             raise InputError(
-                "OPENAI_API_KEY: not set; set it to the key of the service, and unless that is OpenAI, set "
-                "OPENAI_BASE_URL to its address"
+                "OPENAI_API_KEY: not set; set OPENAI_API_KEY to your key, and for a service other than OpenAI, also "
+                "OPENAI_BASE_URL to the address"
             )
         self.infer = infer
         self.constraint = constraint

@@ -21,9 +21,9 @@ class EngineName(Enum):
 class Infer(Section):
     """Settings of inference.
 
-    `constrain`: answers can only use labels of the taxonomy. `limit`: number of test comments to label, from the first
-    on; null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the
-    number of requests at a time, `timeout` is in seconds, `retries` is per request.
+    `constrain`: answers can only use labels of the taxonomy. `limit`: label only the first test comments, this many;
+    null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the number
+    of requests at a time, `timeout` is in seconds, `retries` is per request.
     """
 
     key = "infer"
@@ -51,8 +51,8 @@ class Infer(Section):
     def answer_settings(self) -> Row:
         """The settings that answers depend on, without those that only change the speed.
 
-        `batch_size` can change the answers of a model on this machine, but not those of a service. So a run with a
-        service can be stopped and continued with another concurrency.
+        `batch_size` can change the answers of a model on this machine, but not the answers of a service. So a run with
+        a service can be stopped and continued with another concurrency.
         """
         speed = {"concurrency", "timeout", "retries"} | ({"batch_size"} if self.is_service else set())
         return self.model_dump(mode="json", exclude=speed)

@@ -43,11 +43,11 @@ def make_finish_fields(completion: Completion) -> Row:
 
 
 def is_unanswered(row: Row) -> bool:
-    """Return whether a row has no answer, by its `finish`: over the context, refused, or failed."""
+    """Return whether a row has no answer, by its `finish`: longer than the context, refused, or failed."""
     return row["finish"] in {finish.value for finish in UNANSWERED}
 
 
-def make_retry_test(infer: Infer) -> Callable[[Row], bool] | None:
+def make_needs_retry(infer: Infer) -> Callable[[Row], bool] | None:
     """Return the test for rows that the next run processes again: those that a service did not answer.
 
     None for a model on this machine: the result would be the same.
@@ -72,11 +72,17 @@ def find_usual_reason(totals: "Counter[str]") -> str:
     return max(reasons, key=lambda reason: reasons[reason], default="")
 
 
-def format_unanswered(stage: str, counts: dict[str, int], hint: str, infer: Infer) -> str:
-    """Return a line about rows without an answer: their `counts` by kind, and `hint`, where to find the reasons."""
-    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    note = f"{sum(counts.values())} without an answer ({kinds}), {hint}"
-    return f"{note}; to send them again, run `dvc repro --force --single-item {stage}`" if infer.is_service else note
+def format_unanswered(stage: str, unit: str, counts: dict[str, int], hint: str, infer: Infer) -> str:
+    """Return a line about rows without an answer: their `counts` by kind, and `hint`, where to find the reasons.
+
+    `unit` is what a row is called, such as `comment`.
+    """
+    names = {Finish.context.value: "longer than the context"}
+    kinds = ", ".join(f"{count} {names.get(kind, kind)}" for kind, count in counts.items() if count)
+    total = sum(counts.values())
+    note = f"{total} {unit} has no answer" if total == 1 else f"{total} {unit}s have no answer"
+    retry = f"; to send again, run `dvc repro --force --single-item {stage}`" if infer.is_service else ""
+    return f"{note} ({kinds}); {hint}{retry}"
 
 
 def summarize_usage(totals: "Counter[str]") -> Row:

@@ -52,7 +52,7 @@ def make_filter_processor(make_filter: Callable[[], TokenFilter]) -> Any:  # noq
     """Return the class of a vLLM logits processor that forbids the tokens that token filters forbid.
 
     vLLM applies the mask of the grammar first. If the filter forbids all tokens that are left, it is ignored for this
-    token, so that the grammar decides alone.
+    token, so that only the grammar decides.
     """
     from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 

@@ -141,7 +141,7 @@ class LabelMatcher:
     def fill_mask(self, masks: "torch.Tensor", row: int) -> None:
         """Write into `masks[row]` the allowed tokens: those of the grammar, without those that would repeat a segment.
 
-        If that leaves no token, for instance with one label and one word to quote, the grammar alone decides.
+        If that leaves no token, for instance with one label and one word to quote, only the grammar decides.
         """
         self.matcher.fill_next_token_bitmask(masks, row)
         if forbidden := self.written_segments.find_forbidden():

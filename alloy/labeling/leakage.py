@@ -17,7 +17,7 @@ from alloy.labeling.answer import Codes
 
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 FENCE = r"\s*(?:```\w*\s*)?"  # before the JSON of an answer
-MIN_LETTERS = 2  # of a path that is matched: "B" alone is an answer to a question with four choices
+MIN_LETTERS = 2  # of a path that is matched: an answer "B" is the answer to a question with four choices
 Phrase = tuple[str, ...]  # words, as split by alloy/core/text.py
 
 
@@ -28,7 +28,7 @@ class TaskFormat:
     - `keys`: names of the levels
     - `first`: the key that a segment starts with
     - `codes`: the codes that answers use instead of labels, if any
-    - `phrases`: the words of each path, with and without an emotion, by their first word
+    - `phrases`: the words of each path, with and without an emotion, in a list for each first word
     """
 
     keys: tuple[str, ...]
@@ -53,8 +53,8 @@ class TaskFormat:
 def flag_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: bool = False) -> dict[str, int]:
     """Return `{leak, empty, cut, loops}` of an answer to a general question, each 0 or 1.
 
-    `cut`: the answer ended at the token limit. `is_choice`: the answer was read as one of the offered choices. Then a
-    label alone is an answer and does not count as a leak.
+    `cut`: the answer ended at the token limit. `is_choice`: the answer was read as one of the offered choices. Then an
+    answer that is only a label does not count as a leak.
     """
     leak = has_task_keys(answer, task, cut=cut) or (not is_choice and consists_of_paths(answer, task))
     return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(is_looping(answer))}
@@ -63,7 +63,7 @@ def flag_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: 
 def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
     """Return whether an answer holds a JSON object of the task, even inside a code fence or text, or incomplete.
 
-    1. An object that has a level as a key counts: `{"L1": ...`. The keys `content` and `emotion` alone do not count.
+    1. An object that has a level as a key counts: `{"L1": ...`. An object with only `content` or `emotion` does not.
     2. With codes, an object whose key `label` holds a known code counts: `{"label": "017"`.
     3. An answer that ended at the token limit counts if it starts like an answer of the task and has no complete
        segment: `[{"content": "What is the capital`.
@@ -80,7 +80,7 @@ def consists_of_paths(answer: str, task: TaskFormat) -> bool:
     """Return whether an answer consists of paths of the taxonomy and nothing else. Each may have an emotion.
 
     Case, punctuation, separators and list marks are ignored. `Setup > Pairing` and `- setup / pairing (anger)` are
-    paths, "The setup of the pairing" is not. With one level, "food" is a path, "I like food" is not.
+    paths. "The setup of the pairing" is not a path. With one level, "food" is a path, but "I like food" is not.
 
     Algorithm, on the words of the answer:
 

@@ -111,7 +111,10 @@ def build_metrics(totals: "Counter[str]") -> Row:
     comments = totals["comments"]
     unanswered_by_kind = count_unanswered(totals)
     if unanswered_by_kind["failed"] == comments:
-        raise InputError(f"infer.engine: no answer to any of {comments} comments: {find_usual_reason(totals)}")
+        reason = find_usual_reason(totals)
+        raise InputError(
+            f"infer.engine: none of the {comments} comments was answered ({reason}); check the service and infer.engine"
+        )
     metrics: Row = {
         "comments": comments,
         "unanswered": unanswered_by_kind,

@@ -47,7 +47,8 @@ class Prompts:
         """Choose the few-shot examples among the training comments, and fit the shortlist on all training comments."""
         if prompt.examples and prompt.examples >= len(train):
             raise InputError(
-                f"params.yaml: prompt.examples: {prompt.examples} of {len(train)} training comments; use fewer"
+                f"params.yaml: prompt.examples: expected fewer than the {len(train)} training comments, got "
+                f"{prompt.examples}; lower prompt.examples"
             )
         chosen = sorted(train, key=lambda row: (hash_to_unit_interval(f"example {row['id']}"), row["id"]))[
             : prompt.examples

@@ -7,12 +7,12 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt, PromptTaxonomy
 
-SPLIT = Path("data/split")
+SPLIT_FOLDER = Path("data/split")
 
 
 def read_taxonomy() -> Taxonomy:
     """Return the taxonomy that comments are labeled with."""
-    return Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
+    return Taxonomy.from_rows(read_json(SPLIT_FOLDER / "taxonomy.json"))
 
 
 def load_task(prompt: Prompt) -> Prompts:
@@ -21,5 +21,5 @@ def load_task(prompt: Prompt) -> Prompts:
     The training comments are read only if the prompt has few-shot examples or a shortlist.
     """
     needs_train = prompt.examples > 0 or prompt.taxonomy is PromptTaxonomy.shortlist
-    train = read_jsonl(SPLIT / "train.jsonl") if needs_train else []
-    return Prompts.from_task(prompt, read_taxonomy(), read_json(SPLIT / "task.json"), train)
+    train = read_jsonl(SPLIT_FOLDER / "train.jsonl") if needs_train else []
+    return Prompts.from_task(prompt, read_taxonomy(), read_json(SPLIT_FOLDER / "task.json"), train)

@@ -10,7 +10,7 @@ import orjson
 from alloy.core.files import Row, decode_rows, number_lines
 from alloy.formats.general import CUSTOMER
 from alloy.labeling.prompt import Prompts
-from alloy.labeling.task import SPLIT
+from alloy.labeling.task import SPLIT_FOLDER
 from alloy.mixing.row_index import IndexedBlock, RowIndex, index_block, merge_blocks
 from alloy.runtime.parallel import map_blocks
 
@@ -28,9 +28,9 @@ def build_customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
     ]
 
 
-def index_customer_rows(file: IO[bytes], prompts: Prompts, seed: int) -> RowIndex:
-    """Write the customer examples to `file` and return their index. Few-shot comments of the prompt are left out."""
-    path = SPLIT / "train.jsonl"
+def write_customer_rows(file: IO[bytes], prompts: Prompts, seed: int) -> RowIndex:
+    """Write the customer examples to `file`, and return the index. Few-shot comments of the prompt are left out."""
+    path = SPLIT_FOLDER / "train.jsonl"
 
     def write_blocks() -> Iterator[IndexedBlock]:
         for lines, block in map_blocks(partial(_encode_block, path, prompts, seed), number_lines(path)):

@@ -26,9 +26,9 @@ def build_manifest(
     sources: dict[str, Row] = {}
     mix_size = sum(row.size for _, drawn in (customer, general) for row in drawn)
     for sizes, drawn in (customer, general):
-        kinds, indices, size, kind = _list_columns(sizes, drawn)
-        for name in sorted({kinds[number][0] for number in np.unique(kind).tolist()}):
-            in_source = np.isin(kind, [number for number, row_kind in enumerate(kinds) if row_kind[0] == name])
+        kinds, indices, size, kind_of_row = _list_columns(sizes, drawn)
+        for name in sorted({kinds[kind].source for kind in np.unique(kind_of_row).tolist()}):
+            in_source = np.isin(kind_of_row, [index for index, kind in enumerate(kinds) if kind.source == name])
             rows = {"rows": int(in_source.sum()), **_sum_tokens(sizes, indices[in_source])}
             sources[name] = {**rows, "share": round(int(size[in_source].sum()) / mix_size, 6)}
     report = {
@@ -47,7 +47,7 @@ def build_manifest(
 
 
 def _list_columns(sizes: RowSizes, drawn: list[DrawnRow]) -> tuple[list[RowKind], np.ndarray, np.ndarray, np.ndarray]:
-    """Return the list of kinds and, per drawn row, its index, its size and the number of its kind."""
+    """Return the list of kinds and, per drawn row, its index, its size and the index of its kind."""
     indices = np.array([row.index for row in drawn], np.int64)
     size = np.array([row.size for row in drawn], np.int64)
     return sizes.row_index.kinds, indices, size, sizes.row_index.table["kind"][indices]
@@ -79,9 +79,9 @@ def render_card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds:
     the mix was made from. `kinds` are the kinds of the general rows.
     """
     share = "of the " + mix.unit.value.replace("_", " ")
-    licenses: dict[str, set[str]] = {CUSTOMER: {"yours"}}
+    licenses: dict[str, set[str]] = {CUSTOMER: {"your own data"}}
     for name, _, license_ in kinds:
-        licenses.setdefault(name, set()).add(license_ or "not said")
+        licenses.setdefault(name, set()).add(license_ or "not stated")
     sources = [
         (
             escape_markdown(name),
@@ -100,12 +100,12 @@ def render_card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds:
         [
             "# The training mix",
             "",
-            f"General rows: {report['asked']:.2%} {share} asked, {report['achieved']:.2%} achieved. "
-            f"{report['rows']:,} rows, {report['repeats']:,} of them repeats.",
+            f"General rows are {report['achieved']:.2%} {share} (requested: {report['asked']:.2%}). The mix has "
+            f"{report['rows']:,} rows; {report['repeats']:,} of them are repeats.",
             "",
             *format_table(("source", "rows", f"share {share}", "tokens", "loss tokens", "license"), sources),
             "",
-            *([*format_table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
+            *([*format_table(("weight", "requested", "achieved"), weighted), ""] if weighted else []),
             *format_table(
                 ("left out", "rows"), [(escape_markdown(reason), count) for reason, count in left_out.items()]
             ),

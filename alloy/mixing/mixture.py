@@ -38,7 +38,7 @@ ALL = "general"
 class Encoding:
     """How training encodes a row: the tokenizer, the assistant turns that are trained on, and the longest row.
 
-    A row over `max_length` tokens is left out. With `stop` it raises `InputError` instead.
+    A row of more than `max_length` tokens is left out. With `stop`, such a row raises `InputError`.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -83,14 +83,15 @@ class RowSizes:
             yield from zip(block[fits].tolist(), size[fits].tolist(), strict=True)
 
     def _describe_too_long(self, indices: np.ndarray, tokens: np.ndarray) -> str:
+        """Return the error about the rows of one block that are too long. Other blocks may have more."""
         assert self.encoding is not None
         longest = int(np.argmax(tokens))
         row = self.row_index.read_row(int(indices[longest]))
         count = int((tokens > self.encoding.max_length).sum())
         return (
-            f"train.max_length: {count} of {len(indices)} {row['source']} rows have more than "
-            f"{self.encoding.max_length} tokens (the longest is '{row['id']}' with {tokens[longest]}); "
-            "raise it in the profile, or set train.on_long_row: drop"
+            f"train.max_length: {count} or more rows have more than {self.encoding.max_length} tokens (the longest is "
+            f"'{row['id']}' of {row['source']} with {tokens[longest]}); raise train.max_length in the profile, or set "
+            "train.on_long_row: drop"
         )
 
     def count_too_long(self) -> Counter[str]:
@@ -98,7 +99,7 @@ class RowSizes:
         if self.encoding is None:
             return Counter()
         kinds = self.row_index.table["kind"][self.counts[:, 0] > self.encoding.max_length]
-        return Counter(self.row_index.kinds[number][0] for number in kinds.tolist())
+        return Counter(self.row_index.kinds[kind].source for kind in kinds.tolist())
 
 
 def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[str, float], dict[str, list[int]]]:
@@ -122,14 +123,14 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
     excluded = {label for name, matched in group_names.items() if not weights[name] for label in matched}
     groups = {
         name: [
-            number
-            for number, kind in enumerate(kinds)
+            index
+            for index, kind in enumerate(kinds)
             if matched & set(kind[:2]) and not (weights[name] and excluded & set(kind[:2]))
         ]
         for name, matched in group_names.items()
     }
-    for number, (source, category, _) in enumerate(kinds):
-        owners = [name for name, numbers in groups.items() if weights[name] and number in numbers]
+    for index, (source, category, _) in enumerate(kinds):
+        owners = [name for name, indices in groups.items() if weights[name] and index in indices]
         if len(owners) > 1:
             raise InputError(
                 f"params.yaml: mix.sources: {' and '.join(owners)} both match rows of source {source} and category "
@@ -141,8 +142,8 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
 def _resolve_names(sources: dict[str, float], labels: set[str]) -> dict[str, set[str]]:
     """Return the sources or categories that each name in `mix.sources` means.
 
-    `labels` are the sources and categories of the rows. If a Nova name means several categories, it does not include
-    those that another name means alone.
+    `labels` are the sources and categories of the rows. If a Nova name means several categories, the categories that
+    have a name of their own in `mix.sources` are not included.
     """
     nova = {name: set(get_canonical_categories(name)) for name in sources}
     matched = {name: {name} if name in labels else categories for name, categories in nova.items()}
@@ -150,8 +151,8 @@ def _resolve_names(sources: dict[str, float], labels: set[str]) -> dict[str, set
     matched = {name: found - single if len(found) > 1 else found for name, found in matched.items()}
     if absent := [name for name, found in matched.items() if sources[name] and not found & labels]:
         raise InputError(
-            f"params.yaml: mix.sources: no general row has the source or category {', '.join(absent)}; remove it, "
-            f"or use one of {', '.join(sorted(labels))}"
+            f"params.yaml: mix.sources: no general row has the source or category {', '.join(absent)}; use names among "
+            f"{', '.join(sorted(labels))}"
         )
     return matched
 
@@ -173,7 +174,8 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     if comments and not customer_size and customer.encoding:
         limit = customer.encoding.max_length
         raise InputError(
-            f"train.max_length: all {comments} customer rows have more than {limit} tokens; raise it in the profile"
+            f"train.max_length: all {comments} customer rows have more than {limit} tokens; raise train.max_length in "
+            "the profile"
         )
     total = mix.total if mix.budget is Budget.total else None
     customer_target, general_target = compute_targets(mix.ratio, customer_size, total)
@@ -195,7 +197,8 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
         raise InputError(_describe_shortage(shortage, mix, customer_target, general_target or 0, left_out)) from None
     if not customers and not generals:
         raise InputError(
-            f"params.yaml: mix.ratio: {mix.ratio} leaves no row, since there are no general rows; lower it or add data"
+            f"params.yaml: mix.ratio: {mix.ratio} takes only general rows, but there are none; lower mix.ratio, or add "
+            "general data"
         )
     return customers, generals
 
@@ -204,29 +207,40 @@ def _describe_shortage(
     shortage: TooFewRowsError, mix: Mix, customer_target: int, general_target: int, left_out: int
 ) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
-    repeat_hint = "" if mix.repeat else ", or set mix.repeat: true to repeat rows"
+    repeat = [] if mix.repeat else ["set mix.repeat: true"]
     available = (
         f"{shortage.total}, each repeated {MAX_REPEATS} times" if mix.repeat and shortage.total else str(shortage.total)
     )
-    available += f" ({left_out} rows are over train.max_length)" if left_out else ""
+    available += f" ({left_out} rows have more than train.max_length tokens)" if left_out else ""
     total = mix.total if mix.budget is Budget.total else None
     if shortage.name == CUSTOMER:
+        lower = f"lower mix.total to {math.floor(shortage.total / (1 - mix.ratio))}"
         return (
             f"params.yaml: mix.total: {mix.total} needs {customer_target} customer {unit}, got {available}; "
-            f"lower it to {math.floor(shortage.total / (1 - mix.ratio))}{repeat_hint}"
+            f"{_join_choices([lower, *repeat])}"
         )
     if shortage.name != ALL:
-        lower = "its weight or mix.ratio" if total is None else "its weight, mix.ratio or mix.total"
+        lower = "the weight or mix.ratio" if total is None else "the weight, mix.ratio or mix.total"
         return (
-            f"params.yaml: mix.sources.{shortage.name}: its rows ran out after {available} of {general_target} general "
-            f"{unit}; lower {lower}{repeat_hint}"
+            f"params.yaml: mix.sources.{shortage.name}: too few rows: none is left after {available} of "
+            f"{general_target} general {unit}; {_join_choices([f'lower {lower}', *repeat])}"
         )
     more = "raise rehearse.rows" if mix.general is General.self else "add general data"
     if total is None:
-        lower = f"lower it to {math.floor(1000 * shortage.total / (shortage.total + customer_target)) / 1000}"
+        ratio = math.floor(1000 * shortage.total / (shortage.total + customer_target)) / 1000
+        lower = f"lower mix.ratio to {ratio}"
     else:
         lower = f"lower mix.total to {math.floor(shortage.total / mix.ratio)}"
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {general_target} general {unit} for {customer_target} customer "
-        f"{unit}, got {available}; {more}, {lower}{repeat_hint}"
+        f"{unit}, got {available}; {_join_choices([more, lower, *repeat])}"
     )
+
+
+def _join_choices(choices: list[str]) -> str:
+    """Return the fixes that a user may choose from, as text.
+
+    >>> _join_choices(["add general data", "lower mix.ratio to 0.8"])
+    'add general data, or lower mix.ratio to 0.8'
+    """
+    return ", or ".join([", ".join(choices[:-1]), choices[-1]] if len(choices) > 1 else choices)

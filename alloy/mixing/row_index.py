@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import orjson
@@ -23,7 +23,16 @@ COLUMNS = [
     ("position", np.uint64),  # position of a sampled row in the mix, among the others
     ("kind", np.int64),  # index into `kinds`
 ]
-RowKind = tuple[str, str, str | None]  # source, category, license
+
+
+class RowKind(NamedTuple):
+    """What rows of one kind have in common."""
+
+    source: str
+    category: str
+    license: str | None
+
+
 IndexedBlock = tuple[np.ndarray, list[RowKind], int]  # table, kinds and number of bytes of a block of lines
 
 
@@ -56,7 +65,7 @@ class RowIndex:
 
 
 def open_row_index(file: IO[bytes], seed: int) -> RowIndex:
-    """Return the index of an open JSON Lines file; `seed` and the ids alone decide the sampling order."""
+    """Return the index of an open JSON Lines file; only `seed` and the ids decide the sampling order."""
     file.seek(0)
     return merge_blocks(file, map_blocks(partial(index_block, seed), file))
 
@@ -70,8 +79,8 @@ def merge_blocks(file: IO[bytes], blocks: Iterable[IndexedBlock]) -> RowIndex:
     tables = []
     start = 0
     for table, block_kinds, size in blocks:
-        numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in block_kinds], np.int64)
-        table["kind"] = numbers[table["kind"]]
+        merged = np.array([kinds.setdefault(kind, len(kinds)) for kind in block_kinds], np.int64)
+        table["kind"] = merged[table["kind"]]
         table["start"] += start
         start += size
         tables.append(table)
@@ -86,11 +95,12 @@ def index_block(seed: int, lines: list[bytes], rows: list[Row] | None = None) ->
     """
     kinds: dict[RowKind, int] = {}
     length = np.array([len(line) for line in lines], np.int64)
-    filled = [number for number, line in enumerate(lines) if not line.isspace()]
-    rows = rows or [orjson.loads(lines[number]) for number in filled]
+    filled = [index for index, line in enumerate(lines) if not line.isspace()]
+    rows = rows or [orjson.loads(lines[index]) for index in filled]
     table = np.empty(len(rows), COLUMNS)
     table["start"], table["length"] = (np.cumsum(length) - length)[filled], length[filled]
     table["rank"] = [compute_rank(seed, row["id"]) for row in rows]
     table["position"] = [compute_position(seed, row["id"]) for row in rows]
-    table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
+    row_kinds = [RowKind(row["source"], row["category"], row.get("license")) for row in rows]
+    table["kind"] = [kinds.setdefault(kind, len(kinds)) for kind in row_kinds]
     return table, list(kinds), int(length.sum())

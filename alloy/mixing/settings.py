@@ -78,11 +78,10 @@ class Mix(Section):
             if not (math.isfinite(weight) and weight >= 0):
                 raise make_error(f"sources.{name}", weight, "a weight of 0 or more")
         if self.sources and not any(self.sources.values()):
-            raise make_error("sources", "only weights of 0", "at least one weight above 0")
+            raise make_error("sources", self.sources, "at least one weight above 0")
         if self.budget is Budget.total and self.total is None:
-            raise make_error("total", None, "the size of the mix, since mix.budget is total")
+            fix = "set mix.total to the size of the mix, or mix.budget: keep_customer"
+            raise make_error("total", None, "an integer of at least 1", fix)
         if self.budget is not Budget.total and self.total is not None:
-            raise make_error(
-                "total", self.total, "null, or mix.budget: total (with keep_customer, total has no effect)"
-            )
+            raise make_error("total", self.total, "null", "remove mix.total, or set mix.budget: total")
         return self

@@ -41,7 +41,7 @@ def get_text_config(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (each mo
 
 
 def read_context_length(config: "PreTrainedConfig") -> int:
-    """Return the context length in tokens: the most that prompt and answer may have together."""
+    """Return the context length: the maximum number of tokens of prompt and answer together."""
     return int(getattr(get_text_config(config), "max_position_embeddings", None) or NO_LIMIT)
 
 

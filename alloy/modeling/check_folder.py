@@ -61,7 +61,7 @@ def _check_files(folder: Path, location: str) -> None:
                 f"{location}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust "
                 "it, load the model with transformers and save it with save_pretrained"
             )
-        raise InputError(f"{location}: no weights (*.safetensors); download them")
+        raise InputError(f"{location}: no weights (*.safetensors); download the weights")
     if (folder / INDEX).is_file():
         named = set(read_json(folder / INDEX).get("weight_map", {}).values())
         if missing := sorted(named - {file.name for file in files}):

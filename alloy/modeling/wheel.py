@@ -16,7 +16,7 @@ from alloy.core.files import InputError, hash_path
 from alloy.modeling.settings import Wheel
 
 SETTING = "model.wheel"
-# Words in pip's errors if it cannot reach the index. Its last error then says that it found no such version.
+# Words in pip's errors if the index is unreachable. The last error then says that there is no such version.
 NO_NETWORK = re.compile(
     r"connection broken|NewConnectionError|Max retries exceeded|Failed to establish|timed out|name resolution|"
     r"Connection refused|ProxyError|SSLError|CERTIFICATE_VERIFY",
@@ -30,8 +30,8 @@ def find_cache() -> Path:
     return (Path(folder) if folder else user_cache_path("alloy")) / "wheels"
 
 
-def is_fetched(wheel: Wheel) -> bool:
-    """Return whether the cache has a file of this wheel; `fetch_wheel` checks its hash."""
+def is_downloaded(wheel: Wheel) -> bool:
+    """Return whether the cache has a file of this wheel; `fetch_wheel` checks the hash of the file."""
     return any((find_cache() / wheel.sha256).glob("*.whl"))
 
 
@@ -51,8 +51,8 @@ def fetch_wheel(wheel: Wheel) -> Path:
         (file,) = Path(temporary).iterdir()
         if (digest := hash_path(file)) != wheel.sha256:
             raise InputError(
-                f"{SETTING}.sha256: expected {wheel.sha256}, got {digest} for {file.name}; if you trust the index, "
-                "use that hash"
+                f"{SETTING}.sha256: expected {wheel.sha256}, got {digest} for {file.name}; if you trust the index, set "
+                f"{SETTING}.sha256 to the new hash"
             )
         folder.mkdir(exist_ok=True)
         return file.replace(folder / file.name)

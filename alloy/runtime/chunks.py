@@ -8,12 +8,11 @@ Algorithm (`run_job`):
 3. Process the other chunks. Write each finished row to the row log (alloy/runtime/row_log.py) at once.
    - By default, a chunk of which only some rows are finished is processed again as a whole: a model on this machine may
      round differently in a smaller batch.
-   - If the job has `must_redo`, only the missing rows of the chunk are processed, and those for which `must_redo` is
-     true.
+   - If the job has `needs_retry`, only the missing rows of the chunk and the rows for which it is true are processed.
 4. When all rows are finished, go through the row log in order, and write rows and metrics as the result.
 
 Example: 10 rows in chunks of 4, killed after row 5. The next run skips chunk 0 to 3, and processes chunk 4 to 7 again
-(with `must_redo`: only the rows 6 and 7), then chunk 8 to 9.
+(with `needs_retry`: only the rows 6 and 7), then chunk 8 to 9.
 """
 
 from collections import Counter
@@ -23,12 +22,11 @@ from itertools import islice
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_jsonl
-from alloy.runtime.resume import METRICS, ROW_LOG, ROWS, WorkFolder, resume_or_reuse
+from alloy.runtime.resume import METRICS, ROW_LOG, ROWS, SUPERSEDED, WorkFolder, resume_or_reuse
 from alloy.runtime.row_log import RowLog
 
 OnRowDone = Callable[[int, Row], object]  # called with each finished row and its index in the chunk
 Worker = Callable[[list[Row], OnRowDone], object]  # processes a chunk of rows
-SUPERSEDED = "superseded by a later run in this folder"
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Job:
     It may load a model, so it is called only if there are rows to process. `count_row` adds a finished row to the
     totals, and returns the row to write, or None. `make_metrics` turns the totals into metrics.
 
-    `must_redo` is for services, whose answers cost money and do not depend on each other: finished rows of a chunk are
-    kept, and the next run processes only the rows for which `must_redo` is true, and those that are missing.
+    `needs_retry` is for services, whose answers cost money and do not depend on each other: finished rows of a chunk
+    are kept, and the next run processes only the rows for which `needs_retry` is true, and those that are missing.
     """
 
     name: str
@@ -48,7 +46,7 @@ class Job:
     open_worker: Callable[[], Worker]
     count_row: "Callable[[Row, Counter[str]], Row | None]"
     make_metrics: "Callable[[Counter[str]], Row]"
-    must_redo: Callable[[Row], bool] | None = None
+    needs_retry: Callable[[Row], bool] | None = None
 
 
 def run_job(job: Job, key: str, rows: Iterable[Row], total: int, size: int, outs: tuple[Path, Path]) -> Row:
@@ -62,7 +60,7 @@ def run_job(job: Job, key: str, rows: Iterable[Row], total: int, size: int, outs
 
         with (
             tqdm(total=total, unit=job.unit, desc=job.name, disable=None, dynamic_ncols=True) as bar,
-            RowLog(folder.path / ROW_LOG, job.must_redo) as log,
+            RowLog(folder.path / ROW_LOG, job.needs_retry) as log,
         ):
             rest = islice(rows, total)
             chunks = iter(lambda: list(islice(rest, size)), [])
@@ -83,7 +81,7 @@ def _process_chunks(
     for chunk in chunks:
         indices = range(count, count + len(chunk))
         todo = [index for index in indices if log.needs_row(index)]
-        if todo and job.must_redo is None:
+        if todo and job.needs_retry is None:
             todo = list(indices)
         advance(len(chunk) - len(todo))
         if todo:
@@ -94,7 +92,7 @@ def _process_chunks(
             def keep_row(index_in_todo: int, row: Row, todo: list[int] = todo) -> None:
                 log.write(todo[index_in_todo], row)
                 advance(1)
-                if job.must_redo and folder.is_superseded():  # an answer of a service costs money
+                if job.needs_retry and folder.is_superseded():  # an answer of a service costs money
                     raise InputError(SUPERSEDED)
 
             worker([chunk[index - count] for index in todo], keep_row)

@@ -23,7 +23,7 @@ def seal_folder(folder: Path) -> None:
     """Mark `folder` as complete.
 
     1. Hash each file below it, and wait until the file is on the disk.
-    2. Wait until the folders are on the disk as well, since they hold the names of the files.
+    2. Wait until the folders are also on the disk, since they hold the names of the files.
     3. Write the hashes to `complete` in one step, and wait until this file and its name are on the disk.
     """
     hashes = {}

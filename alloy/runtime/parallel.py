@@ -83,7 +83,7 @@ def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (the result of `wo
 
 
 def _make_dead_worker_error() -> InputError:
-    return InputError("a worker process was killed, most likely out of memory; run it again")
+    return InputError("a worker process was killed, most likely out of memory; free memory, and run the command again")
 
 
 def _serve_blocks(pipe: Connection) -> None:

@@ -41,6 +41,8 @@ from alloy.core.files import (
 from alloy.core.versions import find_installed_version
 from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
 
+SUPERSEDED = "stopped, because a later run of this stage has started in this folder; use the later run"
+
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", "vllm", "xgrammar", "lm_eval")
 METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of the stage
 ROWS = "rows.jsonl"

@@ -21,10 +21,10 @@ Key = int | str
 class RowLog:
     """Rows by key. Only the offset of each row in the file is in memory.
 
-    `must_redo` returns whether a row is to be processed again by a later run that opens the log.
+    `needs_retry` returns whether a row is to be processed again by a later run that opens the log.
     """
 
-    def __init__(self, path: Path, must_redo: Callable[[Any], bool] | None = None, *, writes: bool = True) -> None:
+    def __init__(self, path: Path, needs_retry: Callable[[Any], bool] | None = None, *, writes: bool = True) -> None:
         """Find the rows of an earlier run; print a line if some are damaged, and treat them as missing.
 
         With `writes=False` the log is only read, since another process may be writing it.
@@ -32,7 +32,7 @@ class RowLog:
         self.path = path
         self.offsets: dict[Key, int] = {}
         self.unfinished: set[Key] = set()  # keys of rows to process again
-        self._must_redo = must_redo
+        self._needs_retry = needs_retry
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writes = writes
         self._file = path.open("a+b" if writes else "rb")
@@ -62,7 +62,7 @@ class RowLog:
 
     def _note_row(self, key: Key, row: Any, offset: int) -> None:  # noqa: ANN401 (any JSON value)
         self.offsets[key] = offset
-        if self._must_redo and self._must_redo(row):
+        if self._needs_retry and self._needs_retry(row):
             self.unfinished.add(key)
         else:
             self.unfinished.discard(key)

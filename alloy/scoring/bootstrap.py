@@ -64,7 +64,7 @@ def estimate_statistic(counts: Counts, statistic: Statistic, resamples: int, see
 
 
 def estimate_change(before: Counts, after: Counts, statistic: Statistic, resamples: int, seed: int) -> Change | None:
-    """Return `statistic` of `after` minus that of `before`; None if there are fewer than `MIN_ITEMS` items.
+    """Return the difference of `statistic`, `after` minus `before`; None if there are fewer than `MIN_ITEMS` items.
 
     Row i of both is the same item, so the two rows are always drawn together.
     """

@@ -43,7 +43,7 @@ def count_matches(gold: Iterable[Sequence[Hashable]], predicted: Iterable[Sequen
 def as_multiset(items: Sequence[Hashable]) -> set[Hashable]:
     """Return a set that represents a multiset: the second occurrence of an item is `(item, 1)`, the third `(item, 2)`.
 
-    The intersection of two such sets is as large as that of the multisets, and much faster than that of two `Counter`s.
+    The intersection of two such sets is as large as the multisets' intersection, and much faster than with `Counter`s.
 
     Example: (food, food, staff) is {food, (food, 1), staff}.
     """
@@ -123,7 +123,7 @@ def count_full(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequence[S
     predicted segment without one.
 
     Example: gold is (food, positive) and (food, negative), predicted (food, negative) and (food, neutral). The paths
-    alone give (2, 2, 2); with emotions, one segment is matched: (1, 2, 2).
+    without emotions give (2, 2, 2); with emotions, one segment is matched: (1, 2, 2).
     """
     return count_matches(map(_paths_and_emotions, gold), map(_paths_and_emotions, predicted))
 

@@ -1,4 +1,4 @@
-"""Metrics per leaf: macro and weighted averages over leaves, and rates of frequent and of rare leaves."""
+"""Metrics per leaf: macro and weighted averages over leaves, and scores of frequent and of rare leaves."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ def count_leaves(
 def average_over_leaves(counts: Counts) -> Row:
     """Return `macro_*` and `weighted_*` of precision, recall and F1 over the leaves in gold or predictions.
 
-    In `macro_*`, all leaves have the same weight; in `weighted_*`, the weight is the number of gold segments. A rate
+    In `macro_*`, all leaves have the same weight; in `weighted_*`, the weight is the number of gold segments. A score
     whose denominator is 0 counts as 0, as in scikit-learn with `zero_division=0`.
     """
     present = counts[(counts[:, 1] > 0) | (counts[:, 2] > 0)]
@@ -52,25 +52,25 @@ def average_over_leaves(counts: Counts) -> Row:
 
 
 def compute_group_rates(
-    counts: Counts, leaves: Iterable[LabelPath], training: Counter[LabelPath], head: int, tail: int
+    counts: Counts, leaves: Iterable[LabelPath], training_counts: Counter[LabelPath], head: int, tail: int
 ) -> Row:
     """Return `{group: {leaves, gold, precision, recall, f1}}` of leaves grouped by their number of training segments.
 
     The groups are `head` (more than `head` segments), `tail` (fewer than `tail`), `middle` (the leaves between) and
-    `unseen` (none). In the result, `leaves` is the number of leaves of the taxonomy in the group and `gold` that of
-    their gold segments. The rates are None if the group is neither in gold nor in predictions.
+    `unseen` (none). In the result, `leaves` is the number of leaves in the group, and `gold` is the number of gold
+    segments with these leaves. The scores are None if the group is neither in gold nor in predictions.
 
     Source of the groups: Liu et al., Large-Scale Long-Tailed Recognition in an Open World, 2019, where the limits are
     100 and 20.
     """
-    groups = np.array([_choose_group(training[leaf], head, tail) for leaf in leaves])
+    groups = np.array([_choose_group(training_counts[leaf], head, tail) for leaf in leaves])
     metrics: Row = {}
     for name in GROUPS:
         group_counts = counts[groups == name]
-        group_rates: Row = (
+        scores: Row = (
             asdict(compute_rates(group_counts)) if group_counts.any() else dict.fromkeys(("precision", "recall", "f1"))
         )
-        metrics[name] = {"leaves": len(group_counts), "gold": int(group_counts[:, 2].sum()), **group_rates}
+        metrics[name] = {"leaves": len(group_counts), "gold": int(group_counts[:, 2].sum()), **scores}
     return metrics
 
 

@@ -4,7 +4,7 @@ The same configuration, trained with another seed, gives another model. An inter
 not include this variation. The intervals here do: they are for the mean over all possible seeds and test items.
 
 Model: run s scores y_si = mean + seed_s + item_i + rest_si on item i. All runs answer the same items. So averaging over
-runs reduces the variance of seed_s and rest_si, but not that of item_i.
+runs reduces the variance of seed_s and rest_si, but not the variance of item_i.
 
 Algorithm, for k runs of one configuration:
 1. Compute the statistic of each run on all items: v_1, ..., v_k. The value is their mean.
@@ -82,7 +82,7 @@ class Spread:
 def estimate_mean_over_seeds(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
     """Return the mean of `statistic` over the runs of one configuration, all on the same items in the same order.
 
-    The interval is over items alone if there is one run, or if all runs are equal. None if there are too few items.
+    The interval is over items only if there is one run, or if all runs are equal. None if there are too few items.
     """
     if len(runs) == 1 or len(runs[0]) < MIN_ITEMS:
         return estimate_statistic(runs[0], statistic, resamples, seed)
@@ -113,9 +113,9 @@ def estimate_change_over_seeds(
 def estimate_difference_over_seeds(
     first: list[Counts], second: list[Counts], statistic: Statistic, resamples: int, seed: int
 ) -> Change | None:
-    """Return the mean of the runs `first` minus that of `second`, two configurations on the same items.
+    """Return the mean of the runs `first` minus the mean of `second`, two configurations on the same items.
 
-    The interval is over items alone if one of them has a single run. None if there are too few items.
+    The interval is over items only if one of them has a single run. None if there are too few items.
     """
     if len(first) == len(second) == 1 or len(first[0]) < MIN_ITEMS:
         return estimate_change(second[0], first[0], statistic, resamples, seed)
@@ -181,7 +181,7 @@ def compute_item_variance(covariance: FloatArray) -> FloatArray:
 def _resample_runs(
     runs: list[Counts], statistic: Statistic, resamples: int, seed: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return `statistic` of each run (runs), and that of each draw of the items (resamples, runs) (steps 1 and 2).
+    """Return `statistic` of each run (runs), and of each draw of the items (resamples, runs) (steps 1 and 2).
 
     One draw serves all runs. Its cost grows with the number of distinct rows, not with the number of runs.
     """

@@ -1,6 +1,7 @@
-"""Where segments begin and end: predicted contents compared with gold contents and with the comment. No labels here.
+"""Where segments begin and end, regardless of labels: predicted contents, compared with gold contents and the comment.
 
-Contents are compared by their words (`alloy/core/text.py`), without case and punctuation.
+A content is the text of one segment. Contents are compared by their words (`alloy/core/text.py`), without case and
+punctuation.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ def count_shared(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> t
     2. Pair each content with at most one of the other list, so that the sum of shared words is as large as possible.
     3. `shared` is this sum; `predicted` and `gold` are all words of the contents.
 
-    Example: gold is [a b] and [c d], predicted [a b c d]. It can be paired with only one: (2, 4, 4).
+    Example: gold is [a b] and [c d], predicted [a b c d]. The predicted content can be paired with only one of the gold
+    contents: (2, 4, 4).
     """
     sizes = sum(map(len, predicted)), sum(map(len, gold))
     if not gold or not predicted:
@@ -94,7 +96,8 @@ def measure_contents(texts: list[str], gold: list[list[str]], predicted: list[li
     """Return the metrics of the contents of all comments; None if gold or predictions lack the contents for it.
 
     - `boundaries`: micro precision, recall and F1 of words (`count_shared`).
-    - `coverage`: share of the comments' words that predicted contents cover; `gold_coverage`: that of gold contents.
+    - `coverage`: share of the comments' words that predicted contents cover.
+    - `gold_coverage`: share of the comments' words that gold contents cover.
     - `overlap`: share of these covered words that more than one predicted content covers.
     - `unquoted`: share of predicted contents that are not in their comment (`count_covered_words`).
     """
@@ -112,7 +115,7 @@ def measure_contents(texts: list[str], gold: list[list[str]], predicted: list[li
 
 
 def _count_comment(text: str, gold: list[str], predicted: list[str]) -> tuple[int, ...]:
-    """Return the counts of one comment: `count_shared`, its words, words gold covers, `count_covered_words`."""
+    """Return the counts of one comment: `count_shared`, words, words that gold covers, `count_covered_words`."""
     comment = split_words(text)
     gold_words, predicted_words = ([split_words(content) for content in contents] for contents in (gold, predicted))
     return (

@@ -9,9 +9,9 @@ from alloy.core.settings import SEED_LIMIT, Section
 
 
 class Score(Section):
-    """`resamples`: number of bootstrap draws for the 95 % intervals; `seed`: the seed of these draws.
+    """`resamples`: number of bootstrap resamples for the 95 % intervals; `seed`: their seed.
 
-    A leaf with more than `head` training segments is in the group head, one with fewer than `tail` in the group tail.
+    A leaf with more than `head` training segments is in the group head. A leaf with fewer than `tail` is in the tail.
     """
 
     key = "score"

@@ -12,7 +12,7 @@ Algorithm:
 1. Compute a MinHash signature of each text (`compute_minhash_signatures`). The fraction of equal entries of two
    signatures estimates the Jaccard similarity of the texts.
 2. Locality-sensitive hashing (`make_buckets`): cut each signature into bands of `BAND_ROWS` entries. Texts with an
-   equal band share a bucket. Texts whose first or last half of words is the same share a bucket as well: one changed
+   equal band share a bucket. Texts whose first or last half of words is the same also share a bucket: one changed
    word leaves the other half as it was.
 3. Pair each text with some others in its buckets, and keep the pairs whose estimated similarity is high enough
    (`find_candidates`, `find_cross_candidates`).

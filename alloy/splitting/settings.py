@@ -12,7 +12,7 @@ class Split(Section):
 
     `near_duplicate_threshold`: comments that are at least this similar are kept in the same set. The similarity of
     two texts is the Jaccard similarity of their shingles of five bytes. At 1, only copies are kept together. Below 1,
-    comments that differ in one word are kept together as well. `on_bad_row`: whether a bad row stops the stage or is
+    comments that differ in one word are also kept together. `on_bad_row`: whether a bad row stops the stage or is
     left out.
     """
 

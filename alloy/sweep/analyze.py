@@ -109,7 +109,7 @@ def list_indistinguishable(
 def describe_recommendation(configurations: list[Configuration], limit: float, score: Score) -> str:
     """Return text on which configuration to use, and why; or that the best ones are not distinguishable."""
     if not configurations:
-        return "No run is finished: `make sweep` runs some."
+        return "No run has finished; start runs with `make sweep`."
     if few := describe_too_few(configurations):
         return few
     axis = get_short_title(configurations[0].axis)
@@ -196,5 +196,5 @@ def describe_intervals(configurations: list[Configuration]) -> list[str]:
         return [ONE_SEED]
     return [
         "Intervals (95 %) are over seeds and test items together; those of configurations with one seed (mix.ratio "
-        f"{'; '.join(single_seed)}) are over test items alone."
+        f"{'; '.join(single_seed)}) are over test items only."
     ]

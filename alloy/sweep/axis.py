@@ -52,8 +52,9 @@ def choose_limit(text: str, gate_limit: float | None, metric: Metric) -> float:
 
 
 def compute_drop(change: Row, metric: Metric) -> Row:
-    """Return the loss `{value, low?, high?}` from a metric's change from base; below 0, the metric got better."""
+    """Return the loss `{value, low?, high?}` from a metric's change. If it is below 0, the metric got better."""
     if not metric.higher_is_better:
         return {key: change[key] for key in ("value", "low", "high") if key in change}
     swapped = {"value": "value", "low": "high", "high": "low"}
+    # Not `-change[other]`, which is -0.0 for 0.0.
     return {key: 0.0 - change[other] for key, other in swapped.items() if other in change}

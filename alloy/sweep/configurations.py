@@ -23,7 +23,8 @@ class Configuration:
     """The runs of one configuration, and their means.
 
     `estimates`: `{value, low?, high?}` of the tuned models, by metric name. `loss`: the same for the loss on `axis`
-    compared with base; lower is better. Intervals are over seeds and items if there are several runs, else over items.
+    compared with the base model; lower is better. Intervals are over seeds and items if there are several runs, else
+    over items.
     """
 
     axis: Metric
@@ -102,7 +103,7 @@ def _average_without_interval(values: list[float]) -> Row:
 
 
 def compute_mean_loss(metric: Metric, runs: list[Run], score: Score) -> Row:
-    """Return the mean loss compared with base; the metric must be measured in all runs."""
+    """Return the mean loss compared with the base model; the metric must be measured in all runs."""
     changes = [run.read_change(metric) or {} for run in runs]
     if len(runs) == 1:
         return compute_drop(changes[0], metric)
@@ -119,7 +120,7 @@ def compute_mean_loss(metric: Metric, runs: list[Run], score: Score) -> Row:
 
 
 def compute_task_difference(first: Configuration, second: Configuration, score: Score) -> Change | None:
-    """Return the task metric of `first` minus that of `second`; None if some of their rows are missing."""
+    """Return the difference of the task metric, `first` minus `second`; None if some of their rows are missing."""
     items = TASK_METRIC.items
     counts = count_rows(TASK_METRIC, [(run, "tuned") for run in (*first.runs, *second.runs)])
     if items is None or counts is None:

@@ -16,7 +16,7 @@ from alloy.core.yaml_text import load_yaml
 
 WORKSPACE = "workspace"
 # Outputs that must be equal for runs to be comparable: the test comments, the general rows on which the loss is
-# measured, and the metrics of base.
+# measured, and the metrics of the base model.
 SHARED_OUTPUTS = (
     "data/split",
     "data/decontaminate",
@@ -63,7 +63,7 @@ class RunSettings:
 
 
 def read_run_settings(lock: Row) -> RunSettings:
-    """Return the settings of the stages in a lock, without those of the gate, which change no metric.
+    """Return the settings of the stages in a lock, without the gate, which changes no metric.
 
     Runs with the same `configuration` differ only in their seed.
     """
@@ -93,7 +93,7 @@ def _flatten_values(values: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_in_workspace(path: str, lock: Row) -> bool:
-    """Return whether the file in the workspace is the output in the lock; after `git checkout` alone, it may differ."""
+    """Return whether the file in the workspace is the output in the lock; after `git checkout`, it may differ."""
     file = Path(path)
     if not file.is_file():
         return False

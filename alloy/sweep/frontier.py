@@ -2,7 +2,7 @@
 
 Reads   the finished experiments of the current commit, that commit and the workspace, through DVC
         (alloy/sweep/results.py)
-Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments are local as well
+Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments are also local
 Run     alloy frontier, alloy frontier --max-loss 0.05, alloy frontier --axis ifeval.prompt_strict
 
 This is not a stage: it compares runs of the whole pipeline. Runs that differ only in their seed are one configuration,

@@ -137,12 +137,14 @@ def index_by_metric(lines: list[Row]) -> dict[str, Row]:
 def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
     from dvc.api import DVCFileSystem
 
+    is_experiment = name not in ("HEAD", WORKSPACE)
+    again = f"run `dvc exp remove {name}`, then `make sweep`" if is_experiment else "run `dvc repro`"
     lock = read_lock(rev)
     if not is_finished(lock):
-        raise InputError("not finished")
+        raise InputError("not finished; run `make sweep` to finish the run")
     different = [path for path, content in select_shared_hashes(lock).items() if content != shared[path]]
     if different:
-        raise InputError(f"{different[0]} differs from that of the workspace, so metrics cannot be compared")
+        raise InputError(f"{different[0]} differs from the workspace, so metrics cannot be compared; {again}")
     if rev == WORKSPACE and (stale := [path for path in REQUIRED_FILES if not is_in_workspace(path, lock)]):
         raise InputError(f"{stale[0]} differs from dvc.lock; run `dvc checkout`")
     files = DVCFileSystem(rev=None if rev == WORKSPACE else rev)
@@ -151,13 +153,13 @@ def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
         try:
             return json.loads(files.read_text(path))
         except FileNotFoundError:
-            raise InputError(f"{path} is not in the DVC cache; run it again") from None
+            raise InputError(f"{path} is not in the DVC cache; {again}") from None
 
     compared = read_json_output(COMPARE_FILE)
     lines = index_by_metric(compared["measures"])
     for metric in (TASK_METRIC, axis):
         if not {"base", "tuned"} <= lines.get(metric.name, {"models": {}})["models"].keys():
-            raise InputError(f"{metric.name} was not measured for both base and tuned model")
+            raise InputError(f"{metric.name} was not measured for base and tuned model; {again}")
     settings = read_run_settings(lock)
     budget = compute_budget(
         read_json_output("metrics/mix.json")["mix"], read_json_output("metrics/train.json")["train"], settings.lr
@@ -165,5 +167,5 @@ def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
     run = Run(name, settings, lines, budget, files, compared["mmlu"]["formulation"])
     for metric in (TASK_METRIC, axis):
         if metric.items and run.read_rows(metric) is None:
-            raise InputError(f"the rows of {metric.name} are not in the DVC cache; run it again")
+            raise InputError(f"the rows of {metric.name} are not in the DVC cache; {again}")
     return run

@@ -64,9 +64,9 @@ def require_known_files(data: list[str]) -> None:
         and not find_stage_of(Path(file))
         and not is_tracked_by_dvc(Path(file))
     ]
-    fix = "not tracked by git or DVC, so runs would not have it; `dvc add` (data) or `git add` it"
     if unknown:
-        raise join_errors(f"{file}: {fix}" for file in unknown)
+        fix = "run `dvc add` (for data) or `git add`"
+        raise join_errors(f"{file}: not tracked by git or DVC, so runs would not have it; {fix}" for file in unknown)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def run_grid(points: list[GridPoint], data: list[str], gate: Gate, lock: int) ->
             log,
             lock,
         ):
-            failed.append(f"{name} failed: {log}; run `make sweep` to try it again")
+            failed.append(f"{name} failed, see {log}; run `make sweep` to try again")
     return failed
 
 
@@ -128,13 +128,13 @@ def run_shared_stages() -> None:
     stages = find_shared_stages(graph.stdout)
     print("sweep: running the stages that all runs share", flush=True)
     if graph.returncode or (stages and subprocess.run(["dvc", "repro", *stages], check=False).returncode):
-        raise InputError("a stage that all runs share failed (see above), so no run was started")
+        raise InputError("a stage that all runs share failed (see above); fix the error, and run `make sweep` again")
 
 
 def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: str = "") -> None:
     """Check the options, run the shared stages and `seeds` runs per configuration, and compare the runs.
 
-    The first seed is that of params.yaml; the others follow it.
+    The first seed is `seed` in params.yaml. The others follow in order.
     """
     data_settings, gate, train = load_sections(Data, Gate, Train)
     data = [f"data/{folder}" for _, folder in data_settings]
@@ -146,7 +146,7 @@ def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: s
     first = load_seed()
     if first + seeds > SEED_LIMIT:
         raise InputError(
-            f"--seeds: expected at most {SEED_LIMIT - first} from params.yaml's seed {first} on, got {seeds}"
+            f"--seeds: expected at most {SEED_LIMIT - first}, since seed is {first} in params.yaml, got {seeds}"
         )
     points = make_grid(mixes, rates, list(range(first, first + seeds)))
     require_known_files(data)

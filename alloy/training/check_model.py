@@ -39,7 +39,7 @@ def check_length(train: Train, context: int, key: str = "train") -> None:
     if train.max_length > context:
         raise InputError(
             f"{key}.max_length: expected at most {context}, the model's context in tokens (max_position_embeddings), "
-            f"got {train.max_length}; lower it in the profile"
+            f"got {train.max_length}; lower {key}.max_length in the profile"
         )
 
 

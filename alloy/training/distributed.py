@@ -123,7 +123,7 @@ def split_global_batch(global_batch: int, key: str = "train", default: int = 1) 
     if rest or not steps:
         raise InputError(
             f"{key}.global_batch: expected a multiple of {rows * get_world_size()} ({get_world_size()} process(es) x "
-            f"{rows} row(s)), got {global_batch}; change it, ALLOY_PROCESSES or ALLOY_DEVICE_ROWS"
+            f"{rows} row(s)), got {global_batch}; change {key}.global_batch, ALLOY_PROCESSES or ALLOY_DEVICE_ROWS"
         )
     return rows, steps
 

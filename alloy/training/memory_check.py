@@ -19,8 +19,8 @@ def check_memory(job: TrainingJob, arguments: "TrainingArguments") -> None:
 
     if job.train.liger and not (torch.cuda.is_available() and find_spec("liger_kernel")):
         raise InputError(
-            f"{job.section}.liger: true needs a GPU and the package liger-kernel, which `make` installs if there is a "
-            "GPU; or set it to false"
+            f"{job.section}.liger: true needs a GPU and the package liger-kernel; set {job.section}.liger: false, or "
+            "run `make` on a machine with a GPU to install the package"
         )
     rows, steps, world = (
         arguments.per_device_train_batch_size,

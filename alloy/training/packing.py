@@ -114,12 +114,13 @@ def select_fitting(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train:
     if dropped and train.on_long_row is LongRow.stop:
         longest_id = rows[lengths.index(longest)]["id"]
         raise InputError(
-            f"{key}.max_length: {dropped} of {len(rows)} rows have more than {train.max_length} tokens, the longest, "
-            f"'{longest_id}', has {longest}; raise it in the profile, or set {key}.on_long_row: drop"
+            f"{key}.max_length: {dropped} of {len(rows)} rows have more than {train.max_length} tokens (the longest is "
+            f"'{longest_id}' with {longest}); raise {key}.max_length in the profile, or set {key}.on_long_row: drop"
         )
     if not fitting:
         raise InputError(
-            f"{key}.max_length: all {len(rows)} rows have more than {train.max_length} tokens; raise it in the profile"
+            f"{key}.max_length: all {len(rows)} rows have more than {train.max_length} tokens; raise {key}.max_length "
+            "in the profile"
         )
     return encoded.select(fitting)
 

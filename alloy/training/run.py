@@ -10,7 +10,7 @@ from typing import Any
 
 from alloy.core.dvc import is_orphaned
 from alloy.core.files import InputError, Row, read_json, write_json
-from alloy.runtime.resume import METRICS, WorkFolder, hold_work_folder
+from alloy.runtime.resume import METRICS, SUPERSEDED, WorkFolder, hold_work_folder
 from alloy.training import distributed
 from alloy.training.arguments import make_arguments
 from alloy.training.job import TrainingJob
@@ -51,7 +51,7 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
         if not distributed.is_main():
             return None
         if work_folder.is_superseded():
-            raise InputError("superseded by a later run in this folder")
+            raise InputError(SUPERSEDED)
         if is_orphaned():
             raise InputError("finished, but DVC has exited; the next `dvc repro` reuses the result")
         work_folder.publish_output("model", job.output)

@@ -45,7 +45,7 @@ def save_trained_model(job: TrainingJob, trainer: "MixTrainer", folder: Path, re
 
 
 def _save_adapter(model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401 (a PeftModel)
-    # PEFT would also save embeddings that have an adapter, but they are those of the base model.
+    # PEFT would also save the embeddings of an adapter, but these are the unchanged embeddings of the base model.
     model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
 
 
@@ -56,7 +56,7 @@ def _save_weights(job: TrainingJob, model: Any, state: "dict[str, torch.Tensor]"
     if model.config.tie_word_embeddings:
         state = {name: tensor for name, tensor in state.items() if name not in model.all_tied_weights_keys}
     model.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
-    file = folder / "config.json"  # it has the settings of the training: the dtype, and no cache
+    file = folder / "config.json"  # transformers wrote the dtype and the cache setting of the training
     saved = {**read_json(file), "dtype": str(dtype).removeprefix("torch.")}
     saved.pop("use_cache", None)
     if hasattr(job.config, "use_cache"):  # otherwise it is in the nested configuration of the language model

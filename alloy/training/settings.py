@@ -105,16 +105,16 @@ class Train(Section):
     def _check_combinations(self) -> Self:
         whole_matrices = self.deepspeed is None and self.method is Method.full
         if self.optimizer is Optimizer.muon and not whole_matrices:
-            raise make_error(
-                "optimizer", "muon", "adamw: Muon needs whole matrices, which DeepSpeed and LoRA do not have"
-            )
+            fix = "Muon needs whole matrices, so it works with neither DeepSpeed nor LoRA"
+            raise make_error("optimizer", "muon", "adamw", fix)
         if self.kl_weight and self.deepspeed is DeepSpeed.zero3:
-            raise make_error("kl_weight", self.kl_weight, "0 with zero3, since no process holds the whole base model")
+            fix = "with deepspeed: zero3, no process holds the whole base model"
+            raise make_error("kl_weight", self.kl_weight, "0", fix)
         return self
 
 
 class Scratch(Settings):
-    """A small Qwen3 that is trained from scratch on the general data. The sizes are those of `Qwen3Config`.
+    """A small Qwen3 that is trained from scratch on the general data. The sizes are named as in `Qwen3Config`.
 
     `seed` is for its weights and its training. It is separate from the `seed` of params.yaml, so that runs with other
     seeds start from the same base model.
@@ -140,9 +140,9 @@ class Scratch(Settings):
             raise make_error("num_key_value_heads", self.num_key_value_heads, expected)
         for name, default in (("method", Method.full), ("deepspeed", None), ("kl_weight", 0.0)):
             if (value := getattr(self.train, name)) != default:
-                raise make_error(
-                    f"train.{name}", value, "no value here, since it needs a model that is already trained"
-                )
+                shown = default.value if isinstance(default, Method) else "null" if default is None else "0"
+                fix = f"a model from scratch cannot be trained with {name}"
+                raise make_error(f"train.{name}", value, shown, fix)
         return self
 
 

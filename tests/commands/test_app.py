@@ -53,13 +53,13 @@ def split_example(example: str) -> list[str]:
 
 
 def parse_arguments(arguments: list[str]) -> list[str]:
-    """Parse arguments as the command does, without running it; return the words of the subcommand."""
-    command, words, rest = TREE, [], arguments
+    """Parse arguments without running the command; return the words of the subcommand."""
+    command, words, remaining = TREE, [], arguments
     while True:
-        context = command.make_context("alloy", list(rest), parent=None)
+        context = command.make_context("alloy", list(remaining), parent=None)
         if not isinstance(command, TyperGroup) or not context._protected_args:
             return words
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        name, command, remaining = command.resolve_command(context, [*context._protected_args, *context.args])
         words.append(name)
 
 
@@ -94,7 +94,7 @@ def test_a_list_of_commands_cuts_no_line(words: tuple[str, ...]) -> None:
     assert not [line for line in lines if line.endswith("...")]
 
 
-def command_table() -> str:
+def read_command_table() -> str:
     """Return the table of docs/commands.md: each command with the first line and the examples of its help."""
     rows = ["| command | what it does | example |", "|---|---|---|"]
     for words in COMMANDS:
@@ -107,7 +107,7 @@ def command_table() -> str:
 
 
 def test_the_page_of_commands_has_every_command_with_its_example() -> None:
-    assert command_table() in PAGE.read_text(encoding="utf-8"), f"put this into {PAGE}:\n{command_table()}"
+    assert read_command_table() in PAGE.read_text(encoding="utf-8"), f"put this into {PAGE}:\n{read_command_table()}"
 
 
 def test_help_takes_less_than_half_a_second_and_imports_no_large_library() -> None:
@@ -115,12 +115,12 @@ def test_help_takes_less_than_half_a_second_and_imports_no_large_library() -> No
     seconds = []
     for _ in range(2):  # the first run may compile
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = run_alloy(code, "--help")
+        result = run_alloy(code, "--help")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert done.returncode == 0
-        assert "classify" in done.stdout
-        assert not HEAVY & set(done.stdout.splitlines()[-1].split())
+        assert result.returncode == 0
+        assert "classify" in result.stdout
+        assert not HEAVY & set(result.stdout.splitlines()[-1].split())
     assert min(seconds) < HIGHEST_CPU_SECONDS
 
 
@@ -128,9 +128,9 @@ def test_help_takes_less_than_half_a_second_and_imports_no_large_library() -> No
     "words", [["nothere"], ["trace"], ["trace", "one"], ["cost"], ["cost", "demo", "0"], ["sweep", "1"]]
 )
 def test_a_wrong_call_ends_with_status_2_and_names_the_help_on_standard_error(words: list[str]) -> None:
-    done = CliRunner().invoke(app, words)
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "--help" in done.stderr
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--help" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_an_unknown_command_or_option_suggests_the_nearest(words: list[str], nea
 
 @pytest.mark.parametrize("words", [["cost", "demo"], ["check"], ["nova", "recipe", "write"], ["report"], ["grammar"]])
 def test_outside_a_project_one_line_names_the_folder(tmp_path: Path, words: list[str]) -> None:
-    done = run_alloy("main()", *words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    result = run_alloy("main()", *words, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith(f"alloy: {tmp_path}: ")
     assert list(tmp_path.iterdir()) == []
 
@@ -164,17 +164,17 @@ def test_below_a_project_the_line_names_the_folder_of_the_project(tmp_path: Path
 
 
 def test_help_works_outside_a_project(tmp_path: Path) -> None:
-    done = run_alloy("main()", "cost", "--help", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Example: alloy cost demo" in done.stdout
+    result = run_alloy("main()", "cost", "--help", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Example: alloy cost demo" in result.stdout
 
 
 def test_an_error_in_the_input_ends_with_status_1_and_a_line_on_standard_error(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").touch()
-    done = run_alloy("main()", "nova", "recipe", "read", "recipe.yaml", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("alloy: recipe.yaml: ")
-    assert len(done.stderr.splitlines()) == 1
+    result = run_alloy("main()", "nova", "recipe", "read", "recipe.yaml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("alloy: recipe.yaml: ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_ctrl_c_ends_with_status_130_and_no_traceback() -> None:
@@ -197,7 +197,7 @@ def test_a_closed_pipe_ends_quietly_with_the_status_of_sigpipe(words: list[str])
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-c", MAIN + many, *words]
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=ROOT,
         env=make_environment(),
@@ -206,7 +206,7 @@ def test_a_closed_pipe_ends_quietly_with_the_status_of_sigpipe(words: list[str])
         check=False,
     )
     os.close(write)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+    assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 BASH = """
@@ -223,10 +223,10 @@ def complete_in_bash(words: str, tmp_path: Path) -> list[str]:
     alloy.write_text(f"#!{sys.executable}\n{MAIN}main()\n")
     alloy.chmod(0o755)
     script = BASH.format(alloy=alloy, words=words)
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, env=make_environment(), text=True, capture_output=True, check=True
     )
-    return done.stdout.split()
+    return result.stdout.split()
 
 
 @pytest.mark.slow

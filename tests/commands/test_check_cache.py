@@ -39,8 +39,8 @@ def find_cached(folder: Path, content: str) -> Path:
 
 def test_an_intact_cache_passes(copy):
     read_output(copy, "dvc", "pull")
-    done = check_cache(copy)
-    assert (done.returncode, done.stdout) == (0, "cache: 4 files, all intact\n")
+    result = check_cache(copy)
+    assert (result.returncode, result.stdout) == (0, "cache: 4 files, all intact\n")
 
 
 def test_a_cache_that_is_empty_is_intact(copy):
@@ -62,10 +62,10 @@ def test_a_corrupt_file_is_removed_and_fetched_again_with_its_outputs(copy, link
     weights = find_cached(copy, "weights\n")
     corrupt_file(weights)
     read_output(copy, "dvc", "checkout")
-    done = check_cache(copy)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"alloy: {weights.relative_to(copy)}: ")
-    assert len(done.stderr.splitlines()) == 1
+    result = check_cache(copy)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"alloy: {weights.relative_to(copy)}: ")
+    assert len(result.stderr.splitlines()) == 1
     assert not weights.exists()
     read_output(copy, "dvc", "pull", "--force")
     assert (copy / "model/weights").read_text() == "weights\n"
@@ -84,7 +84,7 @@ def test_without_a_remote_the_stage_makes_the_file_again(copy, link):
     assert check_cache(copy).returncode == 0
 
 
-def test_the_list_of_a_folder_is_checked_too(copy):
+def test_the_list_of_a_folder_is_checked(copy):
     read_output(copy, "dvc", "pull")
     corrupt_file(next(file for file in list_cached_files(copy / ".dvc/cache") if file.suffix == ".dir"))
     assert ".dir: " in check_cache(copy).stderr

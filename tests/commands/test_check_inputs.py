@@ -50,8 +50,8 @@ def write_settings(project: Path, params: dict | None = None, **profile) -> None
     data = dict.fromkeys(["comments", "general", "benchmark", "instructions", "chat"], "x")
     (project / "params.yaml").write_text(yaml.safe_dump({"profile": "p", "data": data, **(params or {})}))
     (project / "profiles").mkdir(exist_ok=True)
-    given = {"model": {"path": "given"}, **PROFILE, **profile}
-    (project / "profiles/p.yaml").write_text(yaml.safe_dump(given))
+    settings = {"model": {"path": "given"}, **PROFILE, **profile}
+    (project / "profiles/p.yaml").write_text(yaml.safe_dump(settings))
 
 
 def read_errors() -> list[str]:
@@ -62,18 +62,19 @@ def read_errors() -> list[str]:
 
 def break_row(project: Path, name: str, **values) -> None:
     file = project / "data/x" / name
-    first, *rest = (json.loads(line) for line in file.read_text().splitlines())
-    write_jsonl(file, [{**first, **values}, *rest])
+    first, *other_rows = (json.loads(line) for line in file.read_text().splitlines())
+    write_jsonl(file, [{**first, **values}, *other_rows])
 
 
 def test_all_sections_are_checked():
-    def below(kind):
-        return {one for child in kind.__subclasses__() for one in ({child} | below(child)) if hasattr(one, "key")}
+    def list_sections(kind):
+        subclasses = [{child} | list_sections(child) for child in kind.__subclasses__()]
+        return {section for sections in subclasses for section in sections if hasattr(section, "key")}
 
-    assert set(SECTIONS) == below(Section) | below(ListSection)
+    assert set(SECTIONS) == list_sections(Section) | list_sections(ListSection)
 
 
-def data_rows(printed: str) -> dict[str, list[str]]:
+def read_data_rows(printed: str) -> dict[str, list[str]]:
     """Return the table rows about data: (folder, rows, bad rows)."""
     kinds = ["comments", "general", "benchmark", "instructions", "chat"]
     rows = [line.split() for line in printed.splitlines()]
@@ -84,7 +85,7 @@ def test_good_inputs_are_counted_and_nothing_is_written(project, capsys):
     before = sorted(project.rglob("*"))
     main()
     printed = capsys.readouterr().out
-    assert data_rows(printed) == {
+    assert read_data_rows(printed) == {
         "comments": ["x", "8", "0"],
         "general": ["x", "1", "0"],
         "benchmark": ["x", "1", "0"],
@@ -112,7 +113,7 @@ def write_comments(project: Path, *rows: tuple[str, str, list[dict]]) -> None:
     )
 
 
-def test_the_facts_about_comments_are_those_of_the_rows(project):
+def test_the_facts_about_comments_match_the_rows(project):
     write_settings(project, {"score": {"tail": 3}})
     manual = [{"L1": "Setup", "L2": "Manual"}]
     long = "the lock of the door jams every morning when it is cold outside"
@@ -185,12 +186,12 @@ def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, 
     assert summary.data["comments"].rows == 8
 
 
-def test_of_a_hub_model_without_weights_all_but_these_is_checked(project, monkeypatch):
+def test_a_hub_model_without_weights_is_checked_except_for_the_weights(project, monkeypatch):
     def fetch(_repository: str, _revision: str, folder: Path) -> None:
         shutil.copytree(project / "given", folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
 
     monkeypatch.setattr("alloy.modeling.model_folder.is_cached", lambda *_: False)
-    monkeypatch.setattr("alloy.modeling.model_folder.download_description", fetch)
+    monkeypatch.setattr("alloy.modeling.model_folder.download_config_and_tokenizer", fetch)
     write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
     summary = check_inputs()
     assert summary.errors == []
@@ -216,7 +217,7 @@ def test_a_training_run_that_memory_cannot_hold_is_an_error_and_one_without_its_
 def test_values_that_bad_data_leaves_unknown_are_shown_as_unknown(project, capsys):
     (project / "data/x/prompts.jsonl").unlink()
     read_errors()
-    rows = data_rows(capsys.readouterr().out)
+    rows = read_data_rows(capsys.readouterr().out)
     assert rows["chat"] == ["x", "-", "-"]
     assert rows["general"] == ["x", "1", "0"]
     assert not (project / "data/prepared").exists()
@@ -292,4 +293,4 @@ def test_a_general_row_that_the_models_template_refuses_is_an_error_or_left_out(
     assert read_errors()[0].startswith("data/x/general.jsonl:2: ")
     write_settings(project, {"general_rows": {"on_bad_row": "reject"}})
     main()
-    assert data_rows(capsys.readouterr().out)["general"] == ["x", "2", "1"]
+    assert read_data_rows(capsys.readouterr().out)["general"] == ["x", "2", "1"]

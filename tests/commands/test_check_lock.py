@@ -29,21 +29,20 @@ def read_lock(folder):
 
 
 def test_a_lock_that_is_up_to_date_needs_no_data(bare):
-    done = read_lock(bare)
-    assert (done.returncode, done.stdout) == (0, "lock: up to date\n")
+    result = read_lock(bare)
+    assert (result.returncode, result.stdout) == (0, "lock: up to date\n")
 
 
 @pytest.mark.parametrize(("words", "stage"), [("echo vocabulary", "model"), ("cat model/vocabulary", "answers")])
 def test_a_stage_whose_command_changed_is_named_with_the_fix(bare, words, stage):
     file = bare / "dvc.yaml"
-    first, rest = words.split(" ", 1)
-    file.write_text(file.read_text().replace(words, f"{first}  {rest}"))
-    done = read_lock(bare)
-    assert done.returncode == 1
-    assert done.stderr.startswith("alloy: dvc.lock: ")
-    assert f"'{stage}'" in done.stderr
-    assert "`dvc repro`" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    file.write_text(file.read_text().replace(words, words.replace(" ", "  ", 1)))
+    result = read_lock(bare)
+    assert result.returncode == 1
+    assert result.stderr.startswith("alloy: dvc.lock: ")
+    assert f"'{stage}'" in result.stderr
+    assert "`dvc repro`" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origin, tmp_path):
@@ -57,14 +56,14 @@ def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origi
     read_output(copy, "dvc", "repro", "-q")
     assert read_lock(copy).stdout == "lock: up to date\n"
     text = (copy / "dvc.lock").read_text()
-    made = hashlib.md5(b"1\n", usedforsecurity=False).hexdigest()
-    assert text.count(made) == 1
-    (copy / "dvc.lock").write_text(text.replace(made, hashlib.md5(b"2\n", usedforsecurity=False).hexdigest()))
+    digest = hashlib.md5(b"1\n", usedforsecurity=False).hexdigest()
+    assert text.count(digest) == 1
+    (copy / "dvc.lock").write_text(text.replace(digest, hashlib.md5(b"2\n", usedforsecurity=False).hexdigest()))
     shutil.rmtree(copy / "all")
     (copy / "two").unlink()
-    done = read_lock(copy)
-    assert done.returncode == 1
-    assert "'two'" in done.stderr
+    result = read_lock(copy)
+    assert result.returncode == 1
+    assert "'two'" in result.stderr
 
 
 def test_with_the_data_each_stage_that_would_run_is_named_in_the_error(origin, tmp_path):
@@ -76,13 +75,13 @@ def test_with_the_data_each_stage_that_would_run_is_named_in_the_error(origin, t
 
 def test_a_pipeline_that_dvc_cannot_read_is_an_error_with_its_name(bare):
     (bare / "dvc.yaml").write_text("stages: {")
-    done = read_lock(bare)
-    assert done.returncode == 1
-    assert "dvc.yaml" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = read_lock(bare)
+    assert result.returncode == 1
+    assert "dvc.yaml" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_the_output_of_dvc_decides():
+def test_stages_to_run_are_read_from_the_output_of_dvc():
     require_up_to_date(0, "Stage 'mix' didn't change, skipping\nData and pipelines are up to date.\n")
     with pytest.raises(InputError, match="'mix', 'train'"):
         require_up_to_date(0, "Running stage 'mix':\n> python -m stages.mix\n\nRunning stage 'train':\n")

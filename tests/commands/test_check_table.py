@@ -61,7 +61,7 @@ LARGE = Summary(
 )
 
 
-def without_measured(text: str) -> str:
+def remove_measured(text: str) -> str:
     return "\n".join(MEASURED.sub(" ...", line) for line in text.splitlines())
 
 
@@ -75,11 +75,11 @@ def test_the_page_shows_the_table_of_the_demo(tmp_path: Path, monkeypatch: pytes
         Path(name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "dvc.yaml", ".")
     summary = check_inputs()
-    made = render_table(summary)
-    assert without_measured(made) in without_measured(PAGE), f"put this into docs/check.md:\n{made}"
+    table = render_table(summary)
+    assert remove_measured(table) in remove_measured(PAGE), f"put this into docs/check.md:\n{table}"
     assert (summary.errors, summary.warnings) == ([], [])
-    assert made.count("\n") <= 27
-    assert max(map(len, made.splitlines())) <= 80
+    assert table.count("\n") <= 27
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_large_numbers_stay_in_80_columns_and_are_aligned_to_the_right() -> None:
@@ -115,7 +115,7 @@ def test_near_duplicates_that_were_not_searched_are_not_zero() -> None:
         (TokenStatistics(900, 7, 512, left_out=False), " 7"),
     ],
 )
-def test_only_a_count_from_a_sample_is_about(tokens: TokenStatistics, ending: str) -> None:
+def test_only_a_count_from_a_sample_is_marked_as_approximate(tokens: TokenStatistics, ending: str) -> None:
     (line,) = (line for line in render_table(Summary(tokens=tokens)).splitlines() if line.startswith("longer than"))
     assert line.removeprefix("longer than train.max_length (512 tokens)").lstrip() == ending.lstrip()
 
@@ -127,13 +127,13 @@ def test_languages_are_named_by_their_share() -> None:
 
 
 def test_times_and_amounts_have_three_digits_at_most() -> None:
-    assert [format_duration(one) for one in (0.2, 99, 101, 7200, 2e6)] == [
+    assert [format_duration(value) for value in (0.2, 99, 101, 7200, 2e6)] == [
         "< 1 s",
         "99 s",
         "2 min",
         "2.0 h",
         "23.1 days",
     ]
-    assert [format_bytes(one) for one in (2**20 * 229, 2**30 * 71)] == ["229 MiB", "71.0 GiB"]
-    assert [format_dollars(one) for one in (0.004, 1234.5)] == ["< $0.01", "$1,234.50"]
-    assert [format_rounded(one) for one in (999, 1_038_205, 12_300, 2.5e9)] == ["999", "1.04 M", "12.3 K", "2.5 B"]
+    assert [format_bytes(value) for value in (2**20 * 229, 2**30 * 71)] == ["229 MiB", "71.0 GiB"]
+    assert [format_dollars(value) for value in (0.004, 1234.5)] == ["< $0.01", "$1,234.50"]
+    assert [format_rounded(value) for value in (999, 1_038_205, 12_300, 2.5e9)] == ["999", "1.04 M", "12.3 K", "2.5 B"]

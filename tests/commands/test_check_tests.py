@@ -37,7 +37,7 @@ def test_the_command_prints_the_table() -> None:
     assert (ended.exit_code, read_answers(ended.output)) == (0, ["yes"] * 5)
 
 
-def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
     write_metrics({"base": make_metrics(acc=26, generated=20, ifeval=0)})
     with pytest.raises(InputError, match=r"^data\.benchmark: "):
         main()

@@ -58,11 +58,11 @@ def test_an_unusable_answer_has_a_reason(finish: str, word: str) -> None:
     assert word in row["reason"]
 
 
-def test_a_chunk_without_usable_comments_asks_no_model() -> None:
-    def asked(_comments: list[Any]) -> list[Any]:
+def test_a_chunk_without_usable_comments_calls_no_model() -> None:
+    def label_nothing(_comments: list[Any]) -> list[Any]:
         raise AssertionError("nothing is to be labeled")
 
-    assert len(list(label_chunk([Unlabeled({"id": "1"}, "empty")], asked))) == 1
+    assert len(list(label_chunk([Unlabeled({"id": "1"}, "empty")], label_nothing))) == 1
 
 
 def test_numbers_and_letters_are_written_unchanged() -> None:
@@ -72,45 +72,45 @@ def test_numbers_and_letters_are_written_unchanged() -> None:
 
 
 def test_answers_are_kept_only_for_the_same_texts(tmp_path: Path) -> None:
-    asked = []
+    calls = []
 
-    def work(comments: list[Any], done: Any) -> None:
-        asked.append([comment["text"] for comment in comments])
+    def work(comments: list[Any], on_done: Any) -> None:
+        calls.append([comment["text"] for comment in comments])
         for index, comment in enumerate(comments):
-            done(index, make_answer(comment))
+            on_done(index, make_answer(comment))
 
-    one, other, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
+    comment_a, comment_b, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
     with closing(KeptAnswers(tmp_path / "key", None)) as first:
-        answers = first.answer_all(one, work)
-        assert first.answer_all(one, work) == answers
-        first.answer_all([*other, *other], work)
+        answers = first.answer_all(comment_a, work)
+        assert first.answer_all(comment_a, work) == answers
+        first.answer_all([*comment_b, *comment_b], work)
     with closing(KeptAnswers(tmp_path / "key", None)) as again:
-        assert again.answer_all(one, work) == answers
-    assert asked == [["a"], ["b"]]
+        assert again.answer_all(comment_a, work) == answers
+    assert calls == [["a"], ["b"]]
     file = first.logs[-1].path
     file.write_bytes(file.read_bytes()[:-9])  # damaged
     with closing(KeptAnswers(tmp_path / "key", None)) as second:
         second.answer_all(both, work)
-    assert asked == [["a"], ["b"], ["b"]]
+    assert calls == [["a"], ["b"], ["b"]]
     second.remove_finished()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_next_run_asks_again_only_for_unanswered_comments(tmp_path: Path) -> None:
+def test_the_next_run_labels_only_unanswered_comments(tmp_path: Path) -> None:
     comments = [{"id": "", "text": text} for text in "abcd"]
 
     def run(**ends: str) -> list[str]:
-        asked: list[str] = []
+        labeled: list[str] = []
 
-        def work(left: list[Any], done: Any) -> None:
-            for index, comment in enumerate(left):
-                asked.append(comment["text"])
-                done(index, make_answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
+        def work(unlabeled: list[Any], on_done: Any) -> None:
+            for index, comment in enumerate(unlabeled):
+                labeled.append(comment["text"])
+                on_done(index, make_answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
 
         with closing(KeptAnswers(tmp_path / "key", is_unanswered)) as kept:
             kept.answer_all(comments, work)
         kept.remove_finished()
-        return asked
+        return labeled
 
     assert run(b="refused", c="failed", d="context") == ["a", "b", "c", "d"]
     assert run(d="context") == ["b", "c", "d"]
@@ -136,9 +136,9 @@ def run_classify(project: Path, *arguments: str, given: str = "") -> "subprocess
 def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
     project = write_labeling_project(tmp_path / "project", ["Good."], constrain=True, max_new_tokens=400)
     given = "".join(json.dumps({"text": f"The lock jams {number}.", "shop": number}) + "\n" for number in range(40))
-    done = run_classify(project, "-", "--model", "models/base", given=given)
-    assert done.returncode == 0, done.stderr
-    rows = [orjson.loads(line) for line in done.stdout.splitlines()]
+    result = run_classify(project, "-", "--model", "models/base", given=given)
+    assert result.returncode == 0, result.stderr
+    rows = [orjson.loads(line) for line in result.stdout.splitlines()]
     assert [row["shop"] for row in rows] == list(range(40))
     labeled = [row for row in rows if row.get("valid", True)]
     assert len(labeled) > 20
@@ -147,16 +147,16 @@ def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
     )
     unlabeled = [row for row in rows if not row.get("valid", True)]
     assert all(row["reason"] for row in unlabeled)
-    assert bool(unlabeled) == (f"{len(unlabeled)} of 40 rows have no labels" in done.stderr)
+    assert bool(unlabeled) == (f"{len(unlabeled)} of 40 rows " in result.stderr)
     assert not list((project / ".dvc/tmp/alloy").glob("classify/*"))
 
 
 @pytest.mark.slow
 def test_a_missing_file_is_named_in_a_one_line_error(tmp_path):
-    done = run_classify(write_labeling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
-    assert done.returncode == 1
-    assert done.stderr.startswith("alloy: nowhere.jsonl: ")
-    assert len(done.stderr.splitlines()) == 1
+    result = run_classify(write_labeling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
+    assert result.returncode == 1
+    assert result.stderr.startswith("alloy: nowhere.jsonl: ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -185,9 +185,9 @@ def test_an_interrupted_run_continues(tmp_path):
         log.write(
             next(iter(log.offsets)), {"segments": [{"L1": "kept", "L2": "kept"}], "valid": True, "finish": "stop"}
         )
-    done = run_classify(project, "new.jsonl", "--model", "models/base")
-    assert done.returncode == 0, done.stderr
-    found = [orjson.loads(line) for line in done.stdout.splitlines()]
+    result = run_classify(project, "new.jsonl", "--model", "models/base")
+    assert result.returncode == 0, result.stderr
+    found = [orjson.loads(line) for line in result.stdout.splitlines()]
     assert [row["id"] for row in found] == list(range(60))
     assert sum(row["segments"] == [{"L1": "kept", "L2": "kept"}] for row in found) == 1
     assert (found[20]["segments"], found[20]["valid"], found[20]["reason"]) == ([], False, "`text` is empty")

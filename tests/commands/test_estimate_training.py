@@ -38,9 +38,9 @@ def test_lengths_are_sums_over_the_examples() -> None:
         (Mix(ratio=1.0), 1_000, 1_000),
     ],
 )
-def test_a_mix_has_the_examples_that_its_ratio_asks_for(mix: Mix, needed: float, examples: float) -> None:
-    epoch, asked = estimate_mix(mix, CUSTOMER, GENERAL)
-    assert (asked, epoch.examples) == pytest.approx((needed, examples))
+def test_a_mix_has_the_number_of_examples_that_its_ratio_requires(mix: Mix, needed: float, examples: float) -> None:
+    epoch, requested = estimate_mix(mix, CUSTOMER, GENERAL)
+    assert (requested, epoch.examples) == pytest.approx((needed, examples))
 
 
 @pytest.mark.parametrize(

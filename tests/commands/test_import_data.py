@@ -70,8 +70,8 @@ def test_columns_are_found_by_their_names_in_many_languages(header: str) -> None
     columns = source["columns"]
     assert (columns["text"], columns["levels"], columns["emotion"]) == (names[1], names[2:4], names[4])
     assert columns.get("id", names[0]) == names[0]
-    made = prepare_folder(Path("data/mine"))
-    assert (len(made.rows), made.leaves) == (30, sorted(LABELS))
+    prepared = prepare_folder(Path("data/mine"))
+    assert (len(prepared.rows), prepared.leaves) == (30, sorted(LABELS))
 
 
 def test_columns_with_meaningless_names_are_found_by_their_values() -> None:
@@ -151,7 +151,7 @@ def test_columns_that_the_user_names_override_the_guess() -> None:
     )
 
 
-def test_the_labels_are_written_if_asked_and_the_data_is_hidden_from_git() -> None:
+def test_the_labels_are_written_if_requested_and_git_ignores_the_data() -> None:
     import_file(make_table("id;comment;L1;L2;emotion;date"), "reviews.csv", "--taxonomy")
     written = sorted(path.name for path in Path("data/mine").iterdir())
     assert written == [".gitignore", "reviews.csv", "source.yaml", "taxonomy.csv"]

@@ -38,7 +38,7 @@ def make_chat(*turns: str, system: tuple[str, ...] = ()) -> list[dict[str, str]]
     return [*({"role": "system", "content": text} for text in system), *messages]
 
 
-def hostile_comments() -> list[Row]:
+def make_hostile_comments() -> list[Row]:
     """Return one labeled comment per hostile text, with random contents, paths and emotions."""
     generator = random.Random(0)
     rows = []
@@ -97,7 +97,7 @@ def test_any_text_is_unchanged_in_every_turn_of_a_conversation(text: str) -> Non
         assert to_messages(conversation) == messages
 
 
-def test_system_turns_have_a_field_of_their_own() -> None:
+def test_system_turns_have_a_separate_field() -> None:
     assert to_conversation(make_chat("Hi", "Ho", system=("Be brief.",))) == {
         "schemaVersion": "bedrock-conversation-2024",
         "system": [{"text": "Be brief."}],
@@ -133,7 +133,7 @@ def test_a_chat_that_nova_would_refuse_is_an_error(messages: list[dict[str, str]
 
 @pytest.mark.parametrize("prompt", ["{}", "{examples: 3}", "{taxonomy: full}", "{taxonomy: full, examples: 2}"])
 def test_comments_are_unchanged_when_the_files_are_read_again(project: Path, prompt: str) -> None:
-    rows = hostile_comments()
+    rows = make_hostile_comments()
     train, test = rows[:-40], rows[-40:]
     write_split(train, test, prompt)
     main(Path("data/converse"))
@@ -149,10 +149,10 @@ def test_comments_are_unchanged_when_the_files_are_read_again(project: Path, pro
     assert load_taxonomy("back/taxonomy.csv") == Taxonomy(LABELS.levels, dict(sorted(LABELS.leaves.items())))
 
 
-def test_the_lines_are_those_of_mix_and_test_set_with_fields_of_nova_only(
+def test_the_lines_match_mix_and_test_set_and_have_only_nova_fields(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = hostile_comments()[:5]
+    rows = make_hostile_comments()[:5]
     write_split(rows[:3], rows[3:])
     write_mix(make_chat("2 + 2?", "4"), make_chat("a", "b", "c", "d", system=("Be brief.",)))
     main(Path("data/converse"))
@@ -169,7 +169,7 @@ def test_the_lines_are_those_of_mix_and_test_set_with_fields_of_nova_only(
 
 
 def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = hostile_comments()[:3]
+    rows = make_hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
     main(Path("elsewhere"))
     assert sorted(path.name for path in Path("elsewhere").iterdir()) == ["test.jsonl", "train.jsonl"]
@@ -179,7 +179,7 @@ def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch)
 def test_words_that_nova_refuses_are_named_with_their_location(
     project: Path, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
-    rows = hostile_comments()[:3]
+    rows = make_hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
     write_mix(make_chat("Hello", "Hi"), make_chat(f"He said {word} no", "Oh"))
     main(Path("data/converse"))
@@ -191,7 +191,7 @@ def test_words_that_nova_refuses_are_named_with_their_location(
 
 
 def test_a_row_that_is_not_a_conversation_is_named_and_nothing_is_written(project: Path) -> None:
-    rows = hostile_comments()[:3]
+    rows = make_hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
     write_mix(make_chat("Hello", "Hi"), make_chat("Hello", "Hi", "Bye"))
     with pytest.raises(InputError, match=r"^data/mix/train\.jsonl:2: "):

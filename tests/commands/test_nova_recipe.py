@@ -176,7 +176,7 @@ def test_a_mix_is_written_with_every_category_of_nova(project: Path) -> None:
     assert mixing["sources"]["nova_data"] == {**dict.fromkeys(NOVA_MIX, 0), "math": 30.5, "reasoning-code": 69.5}
 
 
-def test_a_mix_without_weights_is_novas_own(project: Path) -> None:
+def test_a_mix_without_weights_becomes_the_default_nova_mix(project: Path) -> None:
     mixing = load_params()
     assert mixing["sources"] == {"customer_data": {"percent": 100}, "nova_data": NOVA_MIX}
 
@@ -234,7 +234,7 @@ def test_a_name_without_a_counterpart_stays_as_it_is(name: str) -> None:
     assert get_canonical_categories(name) == (name,)
 
 
-def test_a_canonical_category_is_its_own_canonical_category() -> None:
+def test_a_canonical_category_maps_to_itself() -> None:
     for called in CANONICAL.values():
         for name in called:
             assert get_canonical_categories(name) == (name,)

@@ -1,4 +1,4 @@
-"""The grammar that is printed is that of this project's task."""
+"""`alloy grammar` prints the grammar of this project's task."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ TASK = {"levels": ["L1", "L2"], "leaves": 2, "has_content": False, "emotions": [
 
 
 def accepts_text(grammar: str, text: str) -> bool:
-    tokens = make_tokenizer()
-    info = xgrammar.TokenizerInfo.from_huggingface(tokens, vocab_size=len(tokens))
+    tokenizer = make_tokenizer()
+    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=len(tokenizer))
     compiled = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False).compile_grammar(grammar)
     matcher = xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
     return (

@@ -41,14 +41,15 @@ stages:
 
 
 def test_the_results_are_the_tables_and_the_verdict() -> None:
-    metrics, costs, words = report.format_results(COMPARISON, COSTS).split("\n\n")
+    metrics, costs, verdict = report.format_results(COMPARISON, COSTS).split("\n\n")
     assert " ".join(metrics.splitlines()[1].split()) == "VOC F1 100 0.100 0.500 +0.400 +0.300 to +0.500 0.002 0.300"
     assert costs.split()[-4:] == ["training", "92.0", "109", "-"]
-    assert words.splitlines()[0] == "Task: gained. F1 0.500 (base: 0.100)."
-    assert len(words.splitlines()) == 2  # the second is about training seeds
+    first, _ = verdict.splitlines()  # the second line is about training seeds
+    (finding,) = COMPARISON["verdict"]
+    assert first == f"{finding['topic']}: better. {finding['text']}"  # how the kind `gained` is shown
 
 
-def test_the_results_are_those_that_the_stage_compare_prints(
+def test_the_results_match_the_output_of_the_stage_compare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -121,8 +122,8 @@ def test_dvc_writes_a_report_that_is_out_of_date_and_runs_no_other_stage(tmp_pat
     mark.unlink()
 
     def show_report(*words: str, **env: str) -> tuple[str, str]:
-        done = run_command(project, sys.executable, "-m", "alloy", "report", *words, **env)
-        return done.stdout, done.stderr
+        result = run_command(project, sys.executable, "-m", "alloy", "report", *words, **env)
+        return result.stdout, result.stderr
 
     out, errors = show_report()
     assert out.splitlines()[-1] == "report: metrics/report.html"

@@ -1,4 +1,4 @@
-"""The smallest run has the settings of the experiment, the demo's data, and no gate."""
+"""The smallest run has the settings of the project, the demo's data, and no gate."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ PARAMS = {
 }
 
 
-def test_the_settings_stay_except_those_of_data_and_gate(tmp_path: Path) -> None:
+def test_the_smallest_run_keeps_settings_except_data_and_gate(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(make_smallest_params(PARAMS)))
     assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
     mix = Mix.load(root=tmp_path)
@@ -37,7 +37,7 @@ def test_empty_params_get_the_settings_of_the_smallest_run(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("folder", ["mine", ".", "mine/file"])
-def test_a_folder_that_another_made_is_never_removed(
+def test_a_folder_that_smoke_did_not_create_is_never_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

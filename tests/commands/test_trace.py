@@ -70,10 +70,10 @@ def read_batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     """Train, and return the examples in each packed row of each step, as the Trainer collated them."""
     silence_libraries()
     base = project / "models/base"
-    train, rows, tokens = Train.load("small"), read_jsonl("data/mix/train.jsonl"), load_tokenizer(base)
+    train, rows, tokenizer = Train.load("small"), read_jsonl("data/mix/train.jsonl"), load_tokenizer(base)
     weights = load_weights(base, torch.float32)
-    run = TrainingJob("train", "train", "", train, 0, weights.config, tokens, lambda dtype: weights, project / "out")
-    examples = prepare_examples(rows, tokens, train)
+    run = TrainingJob("train", "train", "", train, 0, weights.config, tokenizer, lambda dtype: weights, project / "out")
+    examples = prepare_examples(rows, tokenizer, train)
     arguments = make_arguments(run, len(examples.dataset))
     arguments.output_dir = str(project / "unused")
     trainer = make_trainer(run, examples, arguments)
@@ -89,10 +89,10 @@ def read_batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     return [taken[start : start + BATCH] for start in range(0, STEPS * BATCH, BATCH)]
 
 
-def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(inside_project, capsys) -> None:
-    tokens = load_tokenizer(inside_project / "models/base")
+def test_the_traced_rows_of_every_step_match_the_trainer(inside_project, capsys) -> None:
+    tokenizer = load_tokenizer(inside_project / "models/base")
     rows = {row["id"]: row for row in make_chats()}
-    written = encode(tokens, [render_example(tokens, row["messages"]) for row in rows.values()])
+    written = encode(tokenizer, [render_example(tokenizer, row["messages"]) for row in rows.values()])
     ids = {identity: tuple(whole) for identity, whole in zip(rows, written, strict=True)}
     seen = set()
     for step, took in enumerate(read_batches(inside_project), 1):
@@ -102,8 +102,12 @@ def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(inside_pr
         for number, examples in enumerate(took, 1):
             named = [row["id"] for row in found if row["packed"] == number]
             # The template ends an example with a line feed that training leaves out.
-            assert [ids[identity][: len(one)] for identity, one in zip(named, examples, strict=True)] == examples
-            assert all(len(ids[identity]) - len(one) <= 1 for identity, one in zip(named, examples, strict=True))
+            assert [
+                ids[identity][: len(example)] for identity, example in zip(named, examples, strict=True)
+            ] == examples
+            assert all(
+                len(ids[identity]) - len(example) <= 1 for identity, example in zip(named, examples, strict=True)
+            )
         assert all(row["source"] == rows[row["id"]]["source"] for row in found)
         seen |= {row["id"] for row in found}
     assert "long" not in seen

@@ -28,8 +28,8 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 def test_two_plots_have_different_ids() -> None:
     draw = make_trade_off_chart(compare(make_metrics(f1=50, acc=40)))
-    one, other = (set(re.findall(r'id="([mp][0-9a-f]{10})"', render_svg(draw, name=name))) for name in "ab")
-    assert one and other and not one & other
+    first, second = (set(re.findall(r'id="([mp][0-9a-f]{10})"', render_svg(draw, name=name))) for name in "ab")
+    assert first and second and not first & second
 
 
 def test_the_trade_off_names_its_axes_models_and_guessing() -> None:
@@ -37,7 +37,7 @@ def test_the_trade_off_names_its_axes_models_and_guessing() -> None:
     assert {"general accuracy, by likelihood", "VOC F1", "base", "tuned", "guessing"} <= set(text)
 
 
-def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
+def test_a_trade_off_of_only_the_base_model_can_be_drawn() -> None:
     compared = [line for line in compare(make_metrics()) if line["key"] in ("f1", "acc")]
     for line in compared:
         line["models"] = {"base": line["models"]["base"]}
@@ -47,10 +47,10 @@ def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
 def test_each_value_has_a_bar() -> None:
     drawn = render_svg(make_bar_chart(["L1", "L2"], {"base": [0.25, None], "tuned": [0.5, 0.75]}, "F1"))
     assert {"0.25", "0.50", "0.75", "L1", "L2"} <= set(list_words(drawn))
-    assert drawn.count(f"fill: {COLORS['tuned']}") == 2 + 1  # and the legend's
+    assert drawn.count(f"fill: {COLORS['tuned']}") == 2 + 1  # plus the legend
 
 
-def test_the_subject_that_lost_most_is_on_top() -> None:
+def test_the_subject_with_the_largest_loss_is_on_top() -> None:
     subjects = {"much_lost": {"base": 0.9, "tuned": 0.3}, "kept": {"base": 0.5, "tuned": 0.5}}
     text = render_svg(make_forgetting_chart(subjects, {"much_lost": 12, "kept": 40}, "accuracy", 0.25))
     drawn = ET.fromstring(text)
@@ -81,7 +81,7 @@ def test_the_line_of_guessing_is_at_the_chance_of_the_test(chance: float | None)
     assert chance_lines == ([] if chance is None else [chance])
 
 
-def test_the_foreground_color_differs_from_the_models_colors() -> None:
+def test_the_foreground_color_differs_from_the_colors_of_the_models() -> None:
     drawn = render_svg(make_bar_chart(["L1"], {"base": [0.5]}, "F1"))
     assert FOREGROUND in drawn
     assert FOREGROUND not in COLORS.values()

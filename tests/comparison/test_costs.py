@@ -16,7 +16,7 @@ from alloy.comparison.costs import (
 )
 from alloy.core.files import InputError, write_json
 
-EQUAL = Budget(customer=100, steps=50, lr=1e-3)
+BUDGET = Budget(customer=100, steps=50, lr=1e-3)
 
 
 def test_a_model_that_was_not_trained_has_no_budget() -> None:
@@ -33,19 +33,19 @@ def test_a_budget_counts_seen_examples_and_not_mixed_ones() -> None:
     source = {"customer": {"examples": 715}, "maths": {"examples": 30}}
     train = {"steps": 5, "source": source, "general_share": {"examples": 0.04, "tokens": 0.1}}
     mix = {"unit": "tokens", "achieved": 0.25, "source": {"customer": {"rows": 3549}}, "too_long": {"customer": 7}}
-    given = compute_budget(mix, train, 1e-3)
-    assert given == Budget(715, 5, 1e-3, general=0.1, too_long=7, unseen=2834)
-    assert [line.split(":")[0] for line in describe_budget(given, 3556)] == ["Budget", "Warning", "Warning"]
-    assert "715" in describe_budget(given, 3556)[0]
+    budget = compute_budget(mix, train, 1e-3)
+    assert budget == Budget(715, 5, 1e-3, general=0.1, too_long=7, unseen=2834)
+    assert [line.split(":")[0] for line in describe_budget(budget, 3556)] == ["Budget", "Warning", "Warning"]
+    assert "715" in describe_budget(budget, 3556)[0]
 
 
 @pytest.mark.parametrize(("train", "share"), [({"general_share": {"examples": 0.2}}, 0.2), ({"hosted": "m"}, 0.25)])
-def test_the_share_is_the_trained_one_or_that_of_the_mix_without_training(train: dict, share: float) -> None:
+def test_the_share_comes_from_training_or_without_training_from_the_mix(train: dict, share: float) -> None:
     assert find_trained_share({"achieved": 0.25, "unit": "examples"}, train) == share
 
 
 @pytest.mark.parametrize(
-    ("other", "expected"),
+    ("budget", "expected"),
     [
         (Budget(90, 50, 1e-3), "Warning: customer examples differ: 90 to 100; "),
         (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; set mix.budget to total "),
@@ -53,15 +53,15 @@ def test_the_share_is_the_trained_one_or_that_of_the_mix_without_training(train:
         (Budget(100, 50, 1e-3, too_long=3), "Warning: examples that are too long differ: 0 to 3; "),
     ],
 )
-def test_each_difference_of_budgets_is_one_line(other: Budget, expected: str) -> None:
-    (line,) = describe_unequal_budgets([EQUAL, other, EQUAL])
+def test_each_difference_of_budgets_is_one_line(budget: Budget, expected: str) -> None:
+    (line,) = describe_unequal_budgets([BUDGET, budget, BUDGET])
     assert line.startswith(expected)
 
 
-def test_equal_budgets_a_single_one_and_none_give_no_warning() -> None:
+def test_equal_budgets_one_budget_and_no_budgets_give_no_warning() -> None:
     assert (
-        describe_unequal_budgets([EQUAL, EQUAL])
-        == describe_unequal_budgets([EQUAL])
+        describe_unequal_budgets([BUDGET, BUDGET])
+        == describe_unequal_budgets([BUDGET])
         == describe_unequal_budgets([])
         == []
     )
@@ -94,9 +94,7 @@ ORIGINS = [{"hub": "a/b", "revision": "c"}, {"path": "../m"}, {"gguf": "m.gguf"}
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-def test_costs_are_read_beside_the_origin_of_a_base_model_that_exists(
-    origin: dict, tmp_path: Path, monkeypatch
-) -> None:
+def test_costs_are_read_next_to_the_origin_of_an_existing_base_model(origin: dict, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_json("metrics/base.json", {"base": {**origin, "sha256": "0" * 64, "stop_token": "<|im_end|>"}})
     write_json("metrics/train.json", {"train": {"core_hours": 0.5}})
@@ -107,7 +105,7 @@ def test_costs_are_read_beside_the_origin_of_a_base_model_that_exists(
     assert line["models"] == {"tuned": 0.5, "svm": 0.1}
 
 
-def test_a_damaged_cost_of_base_is_named_by_its_key(tmp_path: Path, monkeypatch) -> None:
+def test_the_error_of_an_invalid_cost_of_the_base_model_names_its_key(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_json("metrics/base.json", {"base": {"core_hours": "many"}})
     with pytest.raises(InputError, match=r"metrics/base\.json: base\.core_hours"):

@@ -1,4 +1,4 @@
-"""The headline accuracy of all models uses the formulation in which base has the highest accuracy."""
+"""The headline accuracy of all models uses the formulation in which the base model has the highest accuracy."""
 
 import pytest
 
@@ -17,7 +17,7 @@ TUNED = {"cloze_acc": 0.31, "cloze_acc_norm": 0.38, "letters_acc": 0.60}
         ({"cloze_acc": 0.41, "letters_acc": 0.41}, "cloze_acc_norm"),
     ],
 )
-def test_the_best_formulation_of_base_is_used_and_ties_go_to_the_first(changes: dict, expected: str) -> None:
+def test_the_best_formulation_of_the_base_model_is_used_and_ties_go_to_the_first(changes: dict, expected: str) -> None:
     assert find_best_formulation({**BASE, **changes}) == expected
 
 
@@ -27,7 +27,7 @@ def test_a_model_that_was_not_measured_has_no_formulation() -> None:
     assert add_headline(metrics, rows) == (metrics, rows)
 
 
-def test_all_models_get_the_accuracy_of_the_same_formulation_everywhere() -> None:
+def test_all_models_groups_and_rows_have_the_accuracy_of_the_same_formulation() -> None:
     def add_groups(shares: dict) -> dict:
         return {"mmlu": {**shares, "groups": {"stem": shares}, "subjects": {"physics": shares}}, "voc": {"f1": 0.1}}
 

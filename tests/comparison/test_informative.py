@@ -1,4 +1,4 @@
-"""A test in which base is not above chance cannot show forgetting; the explanation names one that can."""
+"""A test in which the base model is not above chance cannot show forgetting; the explanation names another test."""
 
 from dataclasses import replace
 
@@ -33,26 +33,24 @@ def test_a_test_shows_loss_if_the_whole_interval_is_above_chance(change: dict, e
     assert replace(CLOZE, **change).can_show_forgetting is expected
 
 
-def test_the_most_sensitive_test_is_that_furthest_above_chance() -> None:
+def test_the_most_sensitive_test_is_furthest_above_chance() -> None:
     assert find_most_sensitive([LETTERS, IFEVAL, CLOZE]) is CLOZE
     assert find_most_sensitive([LETTERS, IFEVAL]) is IFEVAL
     assert find_most_sensitive([LETTERS]) is None
     assert find_most_sensitive([]) is None
 
 
-def test_a_test_that_cannot_show_loss_names_one_that_can() -> None:
+def test_the_explanation_names_a_test_that_can_show_loss() -> None:
     assert explain_insensitivity(CLOZE, [LETTERS, CLOZE]) is None
     explanation = explain_insensitivity(LETTERS, [LETTERS, CLOZE]) or ""
     assert all(part in explanation for part in (LETTERS.title, CLOZE.title, "0.270", "0.250"))
     assert "none" in (explain_insensitivity(LETTERS, [LETTERS]) or "")
 
 
-def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
-    found = {
-        test.name: test
-        for test in list_sensitivities(compare(make_metrics(acc=10), base=make_metrics(acc=26, generated=0)))
-    }
-    assert list(found) == [
+def test_values_of_the_base_model_and_chance_levels_come_from_the_comparison() -> None:
+    lines = compare(make_metrics(acc=10), base=make_metrics(acc=26, generated=0))
+    tests = {test.name: test for test in list_sensitivities(lines)}
+    assert list(tests) == [
         "mmlu.cloze_acc_norm",
         "mmlu.cloze_acc",
         "mmlu.letters_acc",
@@ -60,22 +58,20 @@ def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
         "mmlu.acc",
         "ifeval.prompt_strict",
     ]
-    letters, ifeval = found["mmlu.letters_acc"], found["ifeval.prompt_strict"]
+    letters, ifeval = tests["mmlu.letters_acc"], tests["ifeval.prompt_strict"]
     assert (letters.value, letters.chance, letters.n, letters.can_show_forgetting) == (0.26, 0.25, 100, False)
     assert (ifeval.value, ifeval.chance, ifeval.n, ifeval.can_show_forgetting) == (0.6, 0.0, 100, True)
-    assert not found["mmlu.generated_acc"].can_show_forgetting
-    assert find_most_sensitive(list(found.values())) == ifeval
+    assert not tests["mmlu.generated_acc"].can_show_forgetting
+    assert find_most_sensitive(list(tests.values())) == ifeval
 
 
 def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
     metrics, rows = make_metrics(generated=10)
     metrics["mmlu"]["generated_chance"] = 0.0
     empty = {"tuned": {}, "svm": {}}
-    found = {
-        test.name: test
-        for test in list_sensitivities(compare_models({"base": metrics, **empty}, {"base": rows, **empty}, 500, 0))
-    }
-    assert found["mmlu.generated_acc"].can_show_forgetting
+    lines = compare_models({"base": metrics, **empty}, {"base": rows, **empty}, resamples=500, seed=0)
+    tests = {test.name: test for test in list_sensitivities(lines)}
+    assert tests["mmlu.generated_acc"].can_show_forgetting
 
 
 def test_a_metric_without_a_chance_level_is_left_out() -> None:
@@ -85,5 +81,5 @@ def test_a_metric_without_a_chance_level_is_left_out() -> None:
     assert find_chance_level("ifeval.prompt_strict", {}) == 0.0
 
 
-def test_without_base_there_are_no_sensitivities() -> None:
+def test_without_a_base_model_there_are_no_sensitivities() -> None:
     assert list_sensitivities(compare(make_metrics(), base=({"voc": make_metrics()[0]["voc"]}, {}))) == []

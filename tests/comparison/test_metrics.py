@@ -26,13 +26,13 @@ def test_names_and_titles_are_unique() -> None:
     assert len({metric.title for metric in METRICS}) == len(METRICS)
 
 
-def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> None:
+def test_a_metric_has_a_part_a_key_and_a_stage() -> None:
     metric = BY_NAME["mmlu.generated_acc"]
     assert (metric.part, metric.key, STAGES[metric.part]) == ("mmlu", "generated_acc", "mmlu")
     assert (make_task_metric("gsm8k exact_match,strict").part, STAGES["general"]) == ("general", "general")
 
 
-def test_metrics_of_which_lower_is_better_are_marked() -> None:
+def test_metrics_where_lower_is_better_are_marked() -> None:
     falling = {metric.name for metric in METRICS if not metric.higher_is_better}
     leaks = {"leak", *(f"{test}.leak" for test in TESTS)}
     answer_errors = {"answers.empty", "answers.cut", "answers.loops", "mmlu.unparsed"}
@@ -52,7 +52,7 @@ def test_a_metric_of_the_whole_model_has_no_part() -> None:
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
     summary = read_json(ROOT / "metrics/summary.json")["tuned"]
     del summary["mmlu"]["formulation"]
-    names = [name for name in list_names(summary) if name in BY_NAME]  # there are counts of items beside them
+    names = [name for name in list_names(summary) if name in BY_NAME]  # the summary also has counts of items
     assert names == [metric.name for metric in METRICS if metric.headline]
 
 
@@ -66,7 +66,7 @@ def test_the_summary_names_the_formulation_of_the_headline_accuracy() -> None:
     assert select_headline({"mmlu": {**mmlu, "formulation": "letters_acc"}})["mmlu"]["formulation"] == "letters_acc"
 
 
-def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> None:
+def test_every_compared_metric_can_have_a_gate(tmp_path: Path) -> None:
     for metric in METRICS:
         limits = {metric.part: {metric.key: 0.1}} if metric.part else {metric.key: 0.1}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump({"gate": limits}))
@@ -83,13 +83,13 @@ def test_a_limit_in_nats_may_exceed_1(tmp_path: Path, limit: str) -> None:
     assert Gate.load(root=tmp_path).get_limits() == dict.fromkeys(("loss.general", "loss.kl"), float(limit))
 
 
-def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
+def test_params_yaml_names_every_metric_that_can_have_a_gate() -> None:
     gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
     assert set(list_names(gate)) == {metric.name for metric in METRICS if metric.compared}
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("text", "expected_words"),
     [
         ("mmlu: {accc: 0.1}", ("gate.mmlu.accc", "mmlu.acc")),
         ("mmlu: {acc: 2}", ("gate.mmlu.acc", "2")),
@@ -104,9 +104,11 @@ def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
         ("mmlu_drop: 0.02", ("gate.mmlu_drop", "0.02")),
     ],
 )
-def test_an_invalid_limit_is_an_error_with_key_and_value(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
-    (tmp_path / "params.yaml").write_text(f"gate: {{{given}}}\n")
+def test_an_invalid_limit_is_an_error_with_key_and_value(
+    tmp_path: Path, text: str, expected_words: tuple[str, ...]
+) -> None:
+    (tmp_path / "params.yaml").write_text(f"gate: {{{text}}}\n")
     with pytest.raises(InputError) as caught:
         Gate.load(root=tmp_path)
     assert "\n" not in str(caught.value)
-    assert all(word in str(caught.value) for word in named)
+    assert all(word in str(caught.value) for word in expected_words)

@@ -28,9 +28,9 @@ STAGES = {
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    other = {"stages": {"convert": {"wdir": "../..", "cmd": "true", "outs": ["data/mine/general.jsonl"]}}}
+    other_pipeline = {"stages": {"convert": {"wdir": "../..", "cmd": "true", "outs": ["data/mine/general.jsonl"]}}}
     Path("data/mine").mkdir(parents=True)
-    Path("data/mine/dvc.yaml").write_text(yaml.safe_dump(other))
+    Path("data/mine/dvc.yaml").write_text(yaml.safe_dump(other_pipeline))
     Path("data/yours.dvc").touch()
     return tmp_path
 
@@ -50,15 +50,15 @@ def test_a_file_that_is_not_an_output_is_pulled_or_written(project: Path) -> Non
 
 
 @pytest.mark.slow
-def test_an_edited_output_differs_from_the_one_that_dvc_recorded(project: Path) -> None:
+def test_an_edited_output_is_found(project: Path) -> None:
     for command in (
         ["git", "init", "-q"],
         ["dvc", "init", "-q"],
         ["mkdir", "-p", "data/split", "metrics/score"],
         ["dvc", "repro", "-q"],
     ):
-        words = [str(Path(sys.executable).with_name("dvc")), *command[1:]] if command[0] == "dvc" else command
-        subprocess.run(words, check=True, timeout=300)
+        arguments = [str(Path(sys.executable).with_name("dvc")), *command[1:]] if command[0] == "dvc" else command
+        subprocess.run(arguments, check=True, timeout=300)
     assert find_edited_inputs("compare") == find_edited_inputs("score") == []
     Path("metrics/score/base.json").write_text("{ }\n")
     (line,) = find_edited_inputs("compare")
@@ -68,19 +68,19 @@ def test_an_edited_output_differs_from_the_one_that_dvc_recorded(project: Path) 
     assert [line.partition(":")[0] for line in find_edited_inputs("score")] == ["data/split"]
 
 
-WRONG = {
+INVALID_METRICS = {
     "a list": ([], "the file: ", "an array"),
-    "no model": ({}, "tuned: ", "nothing"),
-    "a text for the model": ({"tuned": "x"}, "tuned: ", "a string"),
-    "a text for a number": ({"tuned": {"voc": {"f1": "high"}}}, "tuned.voc.f1: ", "a string"),
-    "a list for a number": ({"tuned": {"voc": {"f1": [1]}}}, "tuned.voc.f1: ", "an array"),
-    "no part": ({"tuned": {}}, "tuned.voc: ", "missing"),
+    "a missing model": ({}, "tuned: ", "nothing"),
+    "a string instead of the model": ({"tuned": "x"}, "tuned: ", "a string"),
+    "a string instead of a number": ({"tuned": {"voc": {"f1": "high"}}}, "tuned.voc.f1: ", "a string"),
+    "a list instead of a number": ({"tuned": {"voc": {"f1": [1]}}}, "tuned.voc.f1: ", "an array"),
+    "a missing part": ({"tuned": {}}, "tuned.voc: ", "missing"),
 }
 
 
-@pytest.mark.parametrize(("content", "key", "found"), WRONG.values(), ids=WRONG)
-def test_metrics_that_were_edited_name_the_key_and_the_stage(
-    project: Path, content: object, key: str, found: str
+@pytest.mark.parametrize(("content", "key", "got"), INVALID_METRICS.values(), ids=INVALID_METRICS)
+def test_the_error_of_edited_metrics_names_the_key_and_the_stage(
+    project: Path, content: object, key: str, got: str
 ) -> None:
     file = Path("metrics/score/tuned.json")
     file.parent.mkdir(parents=True)
@@ -88,5 +88,5 @@ def test_metrics_that_were_edited_name_the_key_and_the_stage(
     with pytest.raises(InputError) as caught:
         read_metrics(file, "tuned", required=("voc",))
     assert str(caught.value).startswith(f"{file}: {key}")
-    assert found in str(caught.value)
+    assert got in str(caught.value)
     assert "`dvc repro score`" in str(caught.value)

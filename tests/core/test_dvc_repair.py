@@ -1,4 +1,4 @@
-"""Files that a killed DVC leaves damaged are repaired: real DVC, which fails before and works after."""
+"""Files that a killed DVC process leaves damaged are repaired: real DVC fails before the repair and works after it."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ def cut_rwlock(folder: Path) -> None:
 
 
 def empty_run_cache_folder(folder: Path) -> None:
-    (entry,) = run_cache_entry(folder, "answers")
+    (entry,) = find_run_cache_entries(folder, "answers")
     entry.unlink()
     (folder / "dvc.lock").unlink()
 
@@ -33,12 +33,7 @@ def cut_lock(folder: Path) -> None:
     (folder / "dvc.lock").write_text(text[: text.index("md5:") + 2])
 
 
-def cut_lock_that_is_yaml(folder: Path) -> None:
-    text = (folder / "dvc.lock").read_text()
-    (folder / "dvc.lock").write_text(text[: text.index("md5:")])
-
-
-def lock_without_stages(folder: Path) -> None:
+def remove_stages_from_lock(folder: Path) -> None:
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages: [1]\n")
 
 
@@ -46,7 +41,7 @@ def empty_lock(folder: Path) -> None:
     (folder / "dvc.lock").write_text("")
 
 
-def run_cache_entry(folder: Path, output: str) -> list[Path]:
+def find_run_cache_entries(folder: Path, output: str) -> list[Path]:
     """Return the entries of the run cache for the stage whose command writes `output`."""
     return [file for file in (folder / ".dvc/cache/runs").glob("*/*/*") if f"> {output}\n" in file.read_text()]
 
@@ -63,11 +58,11 @@ def project(tmp_path) -> Path:
         (cut_rwlock, ".dvc/tmp/rwlock"),
         (empty_run_cache_folder, ".dvc/cache/runs"),
         (cut_lock, "dvc.lock"),
-        (lock_without_stages, "dvc.lock"),
+        (remove_stages_from_lock, "dvc.lock"),
         (empty_lock, "dvc.lock"),
     ],
 )
-def test_damage_that_stops_every_dvc_repro_is_repaired(project, damage, location):
+def test_damage_that_makes_dvc_repro_fail_is_repaired(project, damage, location):
     damage(project)
     if damage is not empty_lock:  # DVC treats it as a project in which no stage has run
         assert run_command(project, "dvc", "repro", check=False).returncode != 0
@@ -78,8 +73,8 @@ def test_damage_that_stops_every_dvc_repro_is_repaired(project, damage, location
     assert repair_dvc(project) == []
 
 
-def test_a_partial_entry_of_the_run_cache_is_removed_and_a_whole_one_stays(project):
-    (entry,) = run_cache_entry(project, "answers")
+def test_a_partial_entry_of_the_run_cache_is_removed_and_a_complete_one_is_kept(project):
+    (entry,) = find_run_cache_entries(project, "answers")
     partial = entry.with_name(".9pQKJz6nCKPhMxTsAVdXyz.tmp")
     partial.write_text("cmd: cat model")
     assert len(repair_dvc(project)) == 1
@@ -116,7 +111,7 @@ def test_the_cache_folder_is_read_from_the_configuration(project, tmp_path):
     assert not empty.exists()
 
 
-def test_a_configuration_that_is_broken_is_left_to_dvc(project):
+def test_a_broken_configuration_does_not_stop_the_repair(project):
     empty_rwlock(project)
     (project / ".dvc/config.local").write_text("[cache\nno")
     (line,) = repair_dvc(project)
@@ -128,7 +123,7 @@ def test_an_intact_project_and_one_without_dvc_are_not_changed(project, tmp_path
     assert repair_dvc(tmp_path) == []
 
 
-def test_the_command_prints_what_it_repaired_and_nothing_else(project):
+def test_the_command_prints_only_the_repaired_files(project):
     empty_rwlock(project)
     assert read_output(project, sys.executable, "-m", "alloy", "check", "--repair").startswith(".dvc/tmp/rwlock: ")
     assert read_output(project, sys.executable, "-m", "alloy", "check", "--repair") == ""

@@ -14,7 +14,7 @@ PROCESSORS = {
     "AMX": ("model name\t: Xeon 8481C\nflags\t\t: fpu avx2 avx512f amx_tile\n", Processor("Xeon 8481C", "AMX")),
     "AVX-512": ("model name\t: Xeon\nflags\t\t: fpu avx2 avx512f\n", Processor("Xeon", "AVX-512")),
     "AVX2": ("model name\t: EPYC 7B13 \nflags\t\t: fpu avx avx2\n", Processor("EPYC 7B13", "AVX2")),
-    "no known vectors": ("model name\t: Pentium\nflags\t\t: fpu sse2\n", Processor("Pentium", None)),
+    "no known vector instructions": ("model name\t: Pentium\nflags\t\t: fpu sse2\n", Processor("Pentium", None)),
     "two processors": ("model name : A\nflags : avx2\n\nmodel name : B\nflags : sse2\n", Processor("A", "AVX2")),
     "Raspberry Pi": ("Features\t: fp asimd\n\nModel\t\t: Raspberry Pi 5\n", Processor("Raspberry Pi 5", "NEON")),
 }

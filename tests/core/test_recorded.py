@@ -22,7 +22,7 @@ STAGE = {
     "outs": ["out.txt"],
     "metrics": [{"metrics/slow.json": {"cache": False}}],
 }
-SLOW = """
+STAGE_CODE = """
 import time
 from pathlib import Path
 from alloy.core.stage import run
@@ -40,11 +40,11 @@ run(main)
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """A repository with one stage, which waits for a file `go`."""
+    """Make a repository with one stage, which waits for a file `go`."""
     copy_code(tmp_path)
     for folder in ("data/mine", "profiles", "metrics"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "stages/slow.py").write_text(SLOW)
+    (tmp_path / "stages/slow.py").write_text(STAGE_CODE)
     (tmp_path / "data/mine/comments.jsonl").write_text("{}\n")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     (tmp_path / "profiles/small.yaml").write_text(yaml.safe_dump(PROFILE))
@@ -58,8 +58,8 @@ def edit_file(file: str, **values: object):
     """Return a function that writes other values to a YAML file."""
 
     def write(project: Path) -> None:
-        old = yaml.safe_load((project / file).read_text())
-        (project / file).write_text(yaml.safe_dump({**old, **values}))
+        content = yaml.safe_load((project / file).read_text())
+        (project / file).write_text(yaml.safe_dump({**content, **values}))
 
     return write
 
@@ -75,8 +75,8 @@ def compile_project(project: Path) -> None:
     (project / "data/mine/__pycache__/utils.cpython-311.pyc").write_bytes(b"\0")
 
 
-def run_repro(project: Path, meanwhile) -> tuple[int, str]:
-    """Run the pipeline, do `meanwhile` while its stage runs, and return its exit status and output."""
+def run_repro(project: Path, edit_input) -> tuple[int, str]:
+    """Run the pipeline, call `edit_input` while its stage runs, and return its exit status and output."""
     for name in ("running", "go"):
         (project / name).unlink(missing_ok=True)
     command = ["dvc", "repro"]
@@ -87,14 +87,14 @@ def run_repro(project: Path, meanwhile) -> tuple[int, str]:
         while not (project / "running").exists():
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.02)
-        meanwhile(project)
+        edit_input(project)
         (project / "go").touch()
         output, _ = process.communicate(timeout=300)
     return process.returncode, output
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "location"),
+    ("edit_input", "location"),
     [
         (edit_file("params.yaml", mix={"ratio": 0.2, "unit": "examples"}), "params.yaml: mix.ratio "),
         (edit_file("params.yaml", seed=1), "params.yaml: seed "),
@@ -107,10 +107,21 @@ def run_repro(project: Path, meanwhile) -> tuple[int, str]:
         (lambda project: (project / "data/mine/more.jsonl").write_text("{}\n"), "data/mine/more.jsonl: "),
         (lambda project: (project / "profiles/small.yaml").unlink(), "profiles/small.yaml: train "),
     ],
-    ids=["key", "top", "profile", "data", "profile's", "half saved", "data file", "code", "another file", "gone"],
+    ids=[
+        "a nested key",
+        "a top-level key",
+        "profile",
+        "data",
+        "a section of the profile",
+        "a half-saved file",
+        "a data file",
+        "code",
+        "a new data file",
+        "a deleted profile",
+    ],
 )
-def test_an_edit_of_an_input_ends_the_stage_and_nothing_is_recorded(project, meanwhile, location):
-    status, output = run_repro(project, meanwhile)
+def test_an_edit_of_an_input_ends_the_stage_and_nothing_is_recorded(project, edit_input, location):
+    status, output = run_repro(project, edit_input)
     assert status != 0
     assert f"slow: {location}changed while this stage ran" in output
     assert not (project / "dvc.lock").exists()
@@ -125,7 +136,7 @@ def test_after_an_edit_the_stage_runs_again_with_the_edited_input(project):
 
 
 @pytest.mark.parametrize(
-    "meanwhile",
+    "edit_input",
     [
         edit_file("params.yaml", mix={"ratio": 0.1, "unit": "tokens"}, other=1),
         edit_file("profiles/small.yaml", infer={"limit": 4}),
@@ -133,10 +144,10 @@ def test_after_an_edit_the_stage_runs_again_with_the_edited_input(project):
         append_text("stages/mix.py", "# not a dependency\n"),
         compile_project,
     ],
-    ids=["other params", "other sections", "the same code written anew", "other code", "what Python compiles"],
+    ids=["other params", "other sections", "unchanged code", "other code", "a bytecode cache"],
 )
-def test_an_edit_of_anything_else_does_not_end_the_stage(project, meanwhile):
-    status, output = run_repro(project, meanwhile)
+def test_an_edit_of_another_file_or_key_does_not_end_the_stage(project, edit_input):
+    status, output = run_repro(project, edit_input)
     assert status == 0, output
     assert (project / "dvc.lock").exists()
 
@@ -149,7 +160,7 @@ def test_a_change_of_a_large_file_is_seen_by_its_modification_time(project):
     assert "slow: data/mine/comments.jsonl: " in output
 
 
-def test_what_a_killed_run_left_half_written_is_removed(project):
+def test_partial_files_of_a_killed_run_are_removed(project):
     for name in (".out.txt.99.part", "metrics/.slow.json.98.part", "data/mine/.other.97.part"):
         (project / name).write_text("half")
     (project / ".out.txt.96.part").mkdir()

@@ -12,7 +12,7 @@ from projects import make_environment
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("text", "expected"),
     [
         ("at https://ann:s3cret-word@host.example/v1: gone", "at https://***@host.example/v1: gone"),
         ("at http://ann:p@ss:w@host:8000/v1?a=1", "at http://***@host:8000/v1?a=***"),
@@ -27,8 +27,8 @@ from projects import make_environment
         ("token hf_abcdefghijkl", "token ***"),
     ],
 )
-def test_what_looks_like_a_secret_is_hidden(text, left):
-    assert redact(text).startswith(left)
+def test_text_that_looks_like_a_secret_is_hidden(text, expected):
+    assert redact(text).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_text_that_is_not_secret_is_not_changed(text):
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_BEARER_TOKEN_BEDROCK", "DB_PASSWORD"])
-def test_a_secret_of_the_environment_that_a_server_echoes_is_hidden(monkeypatch, name):
+def test_a_secret_of_the_environment_is_hidden_in_a_message_of_a_server(monkeypatch, name):
     monkeypatch.setenv(name, "plain+word/1")
-    assert redact("401: plain+word/1 and plain%2Bword%2F1 are no key") == "401: *** and *** are no key"
+    assert redact("401: plain+word/1 and plain%2Bword%2F1 are not keys") == "401: *** and *** are not keys"
 
 
-def test_credentials_of_an_address_are_hidden_wherever_they_turn_up(monkeypatch):
+def test_credentials_of_a_url_are_hidden_everywhere(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "https://ann:hunter22@host/v1?code=opensesame")
-    sent = base64.b64encode(b"ann:hunter22").decode()
-    assert redact(f"user ann:hunter22, {sent}, password hunter22, code opensesame") == (
+    encoded = base64.b64encode(b"ann:hunter22").decode()
+    assert redact(f"user ann:hunter22, {encoded}, password hunter22, code opensesame") == (
         "user ***, ***, password ***, code ***"
     )
 
@@ -70,7 +70,7 @@ def test_an_input_error_and_a_traceback_hide_secrets(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "plain-word-1")
     assert str(InputError("bad plain-word-1")) == "bad ***"
     code = "from alloy.core.stage import run\ndef main(): raise RuntimeError('plain-word-1 at http://a:bcdefg@h/')\nrun(main)"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env=make_environment(OPENAI_API_KEY="plain-word-1"),
         text=True,
@@ -78,5 +78,5 @@ def test_an_input_error_and_a_traceback_hide_secrets(monkeypatch):
         check=False,
         timeout=300,
     )
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "RuntimeError: *** at http://***@h/"
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "RuntimeError: *** at http://***@h/"

@@ -19,18 +19,18 @@ LOOPS = {
     "sentence": "The lamp is in the hall. " + "It is on at seven. " * 3,
     "cut sentence": "The lamp is in the hall. " + "It is on at seven. " * 4 + "It is on",
     "without spaces": "灯在大厅里。" + "七点开灯。" * 3,
-    "loop and an end": "First, " + "the lamp is on, " * 9 + "and that is all there is to say.",
+    "loop with an end": "First, " + "the lamp is on, " * 9 + "and that is all there is to say.",
     "lines": "1. Buy a lock.\n" * 8,
     "within a word": "O" + "wo" * 30,
-    "within a word, and an end": "The answer is tiet" + "iet" * 12 + "ussluss.",
+    "within a word with an end": "The answer is tiet" + "iet" * 12 + "ussluss.",
     "one letter": "No" + "o" * 30,
 }
 
-NO_LOOPS = {
-    "nothing": "",
+ORDINARY_TEXTS = {
+    "an empty text": "",
     "a word": "B",
     "a short answer": "It is 4. 2 + 2 = 4.",
-    "twice": "Yes, yes. Yes, yes.",
+    "a repetition": "Yes, yes. Yes, yes.",
     "table": "| a | b | c |\n|---|---|---|\n| 1 | 0 | 0 |\n| 0 | 1 | 0 |\n| 0 | 0 | 1 |",
     "code": "int f(int x) {\n    if (x) {\n        while (y) {\n            y--;\n        }\n    }\n}\n",
     "numbers": "1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144",
@@ -52,9 +52,9 @@ def test_a_loop_is_found(name):
     assert is_looping(LOOPS[name])
 
 
-@pytest.mark.parametrize("name", NO_LOOPS)
+@pytest.mark.parametrize("name", ORDINARY_TEXTS)
 def test_text_without_a_loop_is_not_a_loop(name):
-    assert not is_looping(NO_LOOPS[name])
+    assert not is_looping(ORDINARY_TEXTS[name])
 
 
 def test_the_phrase_at_the_end_is_counted_in_words():

@@ -1,4 +1,4 @@
-"""Commands with bad arguments end with an error of one line, and write nothing."""
+"""Commands with invalid arguments end with an error of one line, and write nothing."""
 
 import shlex
 import subprocess
@@ -16,9 +16,9 @@ def run_failing_command(folder: Path, module: str, *words: str) -> list[str]:
     """Run a command that must fail; return the lines of its error output."""
     env = make_environment(PYTHONPATH=str(ROOT))
     command = [sys.executable, "-m", module, *words]
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
-    assert (done.returncode, done.stdout) == (1, "")
-    return done.stderr.splitlines()
+    result = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
+    assert (result.returncode, result.stdout) == (1, "")
+    return result.stderr.splitlines()
 
 
 @pytest.mark.slow
@@ -32,16 +32,16 @@ def test_a_stage_needs_the_name_of_one_model(tmp_path, stage, words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "known"),
+    ("stage", "models"),
     [("general", ("base", "tuned")), ("infer", ("base", "tuned")), ("score", ("base", "tuned", "svm"))],
 )
-def test_a_model_that_is_not_in_dvc_yaml_is_an_error_with_the_known_ones(tmp_path, stage, known):
+def test_a_model_that_is_not_in_dvc_yaml_is_an_error_with_the_known_ones(tmp_path, stage, models):
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / "params.yaml").write_text("{}\n")
     (line,) = run_failing_command(tmp_path, f"stages.{stage}", "nothere")
     assert line.startswith(f"{stage}: ")
     assert "'nothere'" in line
-    assert all(model in line for model in known)
+    assert all(model in line for model in models)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
@@ -63,5 +63,7 @@ def test_a_command_ends_quietly_if_the_reader_closes_its_output(tmp_path):
     code = "import time; from alloy.core.stage import run; run(lambda: print('x') or time.sleep(1) or print('y'))"
     command = f"{sys.executable} -c {shlex.quote(code)} | head -c 0; exit ${{PIPESTATUS[0]}}"
     env = make_environment(PYTHONPATH=str(ROOT))
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (141, b"", b"")
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (141, b"", b"")

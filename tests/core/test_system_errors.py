@@ -13,7 +13,7 @@ from alloy.core.system_errors import explain_path_error, explain_system_error, i
 from projects import make_environment
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = [
+LIBRARY_ERRORS = [
     (RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"), "memory"),
     (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2.00 GiB."), "GPU"),
     (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "GPU"),
@@ -33,7 +33,7 @@ LIBRARIES = [
     [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM],
     ids=errno.errorcode.get,
 )
-def test_each_system_error_names_its_file_and_what_helps(number):
+def test_each_system_error_names_its_file_and_a_fix(number):
     line = explain_system_error(OSError(number, os.strerror(number), "models/x"))
     assert line is not None
     assert line.startswith("models/x: ")
@@ -41,8 +41,8 @@ def test_each_system_error_names_its_file_and_what_helps(number):
     assert "\n" not in line
 
 
-@pytest.mark.parametrize(("error", "word"), LIBRARIES, ids=[str(number) for number in range(len(LIBRARIES))])
-def test_system_errors_are_found_in_the_words_of_libraries(error, word):
+@pytest.mark.parametrize(("error", "word"), LIBRARY_ERRORS, ids=[str(number) for number in range(len(LIBRARY_ERRORS))])
+def test_system_errors_are_recognized_in_messages_of_libraries(error, word):
     line = explain_system_error(error)
     assert line is not None
     assert word in line
@@ -50,7 +50,7 @@ def test_system_errors_are_found_in_the_words_of_libraries(error, word):
     assert is_system_error(error)
 
 
-def test_a_system_error_is_found_as_the_cause_of_another_error():
+def test_a_system_error_is_recognized_as_the_cause_of_another_error():
     try:
         try:
             raise OSError(errno.EMFILE, "Too many open files", "x.safetensors")
@@ -65,7 +65,7 @@ def test_a_system_error_is_found_as_the_cause_of_another_error():
     "error",
     [
         ValueError("no space left on device, said the comment"),
-        InputError("comments.jsonl:3: 'out of memory' is no label (os error 28)"),
+        InputError("comments.jsonl:3: 'out of memory' is not a label (os error 28)"),
         KeyError("file too large"),
         FileNotFoundError(errno.ENOENT, "No such file or directory", "x"),
         BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
@@ -121,9 +121,9 @@ def run_failing_code(folder: Path, code: str, *words: str, **options) -> list[st
     command = [sys.executable, "filling.py", *words]
     env = make_environment(PYTHONPATH=str(ROOT))
     pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, **options}
-    done = subprocess.run(command, cwd=folder, env=env, text=True, check=False, timeout=300, **pipes)
-    assert done.returncode == 1
-    return done.stderr.splitlines()
+    result = subprocess.run(command, cwd=folder, env=env, text=True, check=False, timeout=300, **pipes)
+    assert result.returncode == 1
+    return result.stderr.splitlines()
 
 
 @pytest.mark.slow
@@ -159,25 +159,25 @@ def test_a_full_disk_is_an_error_of_one_line_and_leaves_no_partial_files(small_d
 @pytest.mark.slow
 def test_a_disk_that_cannot_be_written_to_is_an_error_of_one_line(small_disk, tmp_path):
     if subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=False).returncode:
-        pytest.skip("it cannot be mounted again")
+        pytest.skip("the disk cannot be mounted read-only")
     (line,) = run_failing_code(tmp_path, FILL, str(small_disk))
     assert "read-only" in line
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_output_to_a_full_disk_is_an_error_of_one_line(tmp_path):
-    with open("/dev/full", "w") as full:
-        (line,) = run_failing_code(tmp_path, "    print('said ' * 10_000)\n", ".", stdout=full)
+    with open("/dev/full", "w") as device:
+        (line,) = run_failing_code(tmp_path, "    print('said ' * 10_000)\n", ".", stdout=device)
     assert "the disk is full" in line
 
 
 @pytest.mark.slow
 def test_the_message_of_a_command_says_to_run_it_again(tmp_path):
     (tmp_path / "params.yaml").write_text("mix: {ratio: 0.1}\n")
-    limited = f"ulimit -f 0; exec {sys.executable} -m alloy nova recipe write recipe.yaml"
-    done = subprocess.run(
-        ["bash", "-c", limited],
+    command = f"ulimit -f 0; exec {sys.executable} -m alloy nova recipe write recipe.yaml"
+    result = subprocess.run(
+        ["bash", "-c", command],
         cwd=tmp_path,
         env=make_environment(PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1"),
         text=True,
@@ -185,8 +185,8 @@ def test_the_message_of_a_command_says_to_run_it_again(tmp_path):
         check=False,
         timeout=300,
     )
-    (line,) = done.stderr.splitlines()
-    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (1, "")
     assert line.startswith("alloy: ")
     assert line.endswith("run the command again")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

@@ -1,6 +1,6 @@
 """Tables are read with any separator; an error names its line."""
 
-# ruff: noqa: RUF001 (full-width letters belong here)
+# ruff: noqa: RUF001 (the cells have full-width letters)
 
 import csv
 import io
@@ -28,7 +28,7 @@ def test_any_separator_and_line_end_is_read(separator: str, end: str) -> None:
     assert read_rows(text) == [(2, ["1", "a"]), (3, ["2", 'b, "c"; d'])]
 
 
-def test_a_row_has_its_first_line_and_rows_without_text_are_skipped() -> None:
+def test_a_row_has_the_number_of_its_first_line_and_rows_without_text_are_skipped() -> None:
     assert read_rows('id,text\n\n1,"a\nb"\n,\n2,c') == [(3, ["1", "a\nb"]), (6, ["2", "c"])]
 
 
@@ -37,7 +37,7 @@ def test_empty_columns_at_the_end_are_dropped() -> None:
     assert read_rows("id;text;;\n1;a;;b\n") == [(2, ["1", "a", "", "b"])]
 
 
-def test_the_separator_that_excel_names_is_used() -> None:
+def test_the_separator_in_the_sep_line_of_excel_is_used() -> None:
     assert read_rows("sep=;\nid;text\n1;a, b\n") == [(3, ["1", "a, b"])]
     with pytest.raises(InputError, match=r"^f\.csv:1: .*'~'"):
         read_rows("sep=~\nid~text\n")
@@ -67,7 +67,7 @@ def test_unicode_is_decoded(encoding: str) -> None:
         (b"\xd0\xcf\x11\xe0", "^f: .*workbook"),
     ],
 )
-def test_a_file_that_is_not_unicode_is_named_with_its_bad_byte(data: bytes, expected: str) -> None:
+def test_the_error_of_a_file_that_is_not_unicode_names_the_invalid_byte(data: bytes, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         decode_document("f", data)
 
@@ -102,7 +102,7 @@ CELLS = [
 NUMBERS = [-1, -0.5, 1e-9, 3, "-0.1234", "+3", "-1e-05", ""]
 
 
-def test_no_cell_becomes_a_formula_and_all_read_back_as_they_were() -> None:
+def test_no_cell_becomes_a_formula_and_all_cells_are_read_back_unchanged() -> None:
     header = ["L1", "=description", *(f"n{number}" for number in range(len(NUMBERS)))]
     text = format_csv(header, [[cell, cell, *NUMBERS] for cell in CELLS])
     rows = list(csv.reader(io.StringIO(text, newline="")))
@@ -117,5 +117,5 @@ def test_no_cell_becomes_a_formula_and_all_read_back_as_they_were() -> None:
     assert table.header[1] == "=description"
 
 
-def test_a_table_ends_its_lines_as_git_wants_them() -> None:
+def test_the_lines_of_a_table_end_with_a_line_feed() -> None:
     assert format_csv(["a", "b"], [[1, "x"], [None, "y"]]) == "a,b\n1,x\n,y\n"

@@ -1,6 +1,6 @@
 """Text from data cannot send commands to the terminal."""
 
-# ruff: noqa: RUF001 (letters of all languages belong here)
+# ruff: noqa: RUF001 (the texts have letters of all languages)
 
 import io
 import json
@@ -14,7 +14,7 @@ from alloy.core.terminal_text import EscapingStream, escape_controls
 from projects import make_environment
 
 ROOT = Path(__file__).parents[2]
-ATTACKS = {
+ESCAPED_TEXTS = {
     "\x1b[31mred": "\\u001b[31mred",
     "\x1b]52;c;ZWNobyBoaQ==\x07": "\\u001b]52;c;ZWNobyBoaQ==\\u0007",
     "\x1b]0;title\x1b\\": "\\u001b]0;title\\u001b\\",
@@ -27,21 +27,28 @@ ATTACKS = {
     "\U000e0041": "\\udb40\\udc41",
     "\ud800": "\\ud800",
 }
-PLAIN = ["Größe: 3 °C\n\tnext", "👩\u200d👩\u200d👧 🏳\ufe0f", "می\u200cخواهم", "קוף\u200f!", "e\u0301", "\xa0\u3000"]
+UNCHANGED_TEXTS = [
+    "Größe: 3 °C\n\tnext",
+    "👩\u200d👩\u200d👧 🏳\ufe0f",
+    "می\u200cخواهم",
+    "קוף\u200f!",
+    "e\u0301",
+    "\xa0\u3000",
+]
 
 
-@pytest.mark.parametrize(("text", "shown"), ATTACKS.items())
+@pytest.mark.parametrize(("text", "shown"), ESCAPED_TEXTS.items())
 def test_control_characters_are_escaped(text, shown):
     assert escape_controls(f"é{text}") == f"é{shown}"
     assert escape_controls(shown) == shown
 
 
-@pytest.mark.parametrize("text", PLAIN)
+@pytest.mark.parametrize("text", UNCHANGED_TEXTS)
 def test_text_of_all_languages_is_not_changed(text):
     assert escape_controls(text) == text
 
 
-@pytest.mark.parametrize("text", [*ATTACKS, *PLAIN])
+@pytest.mark.parametrize("text", [*ESCAPED_TEXTS, *UNCHANGED_TEXTS])
 def test_an_escaped_json_row_has_the_same_value(text):
     row = {"text": text, text: [text]}
     line = escape_controls(json.dumps(row, ensure_ascii=False))
@@ -70,7 +77,7 @@ def test_progress_bars_are_not_escaped():
     assert out.getvalue().endswith("\n")
 
 
-MAIN = """
+STAGE_CODE = """
 import sys
 from alloy.core.files import InputError
 from alloy.core.stage import run
@@ -85,11 +92,11 @@ run(main)
 @pytest.mark.slow
 @pytest.mark.parametrize("error", ["InputError('bad \\x1b[31m')", "ValueError('bug \\x1b[31m')"])
 def test_the_output_of_a_stage_has_no_control_characters(tmp_path, error):
-    command = [sys.executable, "-c", MAIN.format(error=error)]
+    command = [sys.executable, "-c", STAGE_CODE.format(error=error)]
     env = make_environment(PYTHONPATH=str(ROOT))
-    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300)
-    assert done.returncode == 1
-    assert done.stdout == "said \\u001b]52;c;eA==\\u0007\n"
-    assert done.stderr.startswith("warned \\u202e\n")
-    assert done.stderr.splitlines()[-1].endswith("\\u001b[31m")
-    assert "\x1b" not in done.stderr
+    result = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300)
+    assert result.returncode == 1
+    assert result.stdout == "said \\u001b]52;c;eA==\\u0007\n"
+    assert result.stderr.startswith("warned \\u202e\n")
+    assert result.stderr.splitlines()[-1].endswith("\\u001b[31m")
+    assert "\x1b" not in result.stderr

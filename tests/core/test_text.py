@@ -6,7 +6,7 @@ import pytest
 
 from alloy.core.text import fold_text, normalize_text, split_words
 
-SAME = {
+EQUAL_TEXTS = {
     "combining accents": ("Cafe\u0301", "Caf\u00e9"),
     "decomposed Korean syllables": ("\u1112\u1161\u11ab", "\ud55c"),
     "spaces of all kinds": ("\u00a0a \u2003\t b\u3000c\r\n\u2028d\u0085", "a b c d"),
@@ -27,7 +27,7 @@ SAME = {
     "a non-joiner twice": ("\u0645\u06cc\u200c\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
     "only invisible characters": (" \u200b\ufeff\u3164", ""),
 }
-DIFFERENT = {  # different for a reader; the last ones are equal in the search for copies
+DIFFERENT_TEXTS = {  # they look different, but are equal in the search for copies
     "case": ("IT", "it"),
     "a superscript": ("m\u00b2", "m2"),
     "full-width letters": ("\uff2f\uff2b", "OK"),
@@ -40,17 +40,17 @@ DIFFERENT = {  # different for a reader; the last ones are equal in the search f
 }
 
 
-@pytest.mark.parametrize(("given", "expected"), SAME.values(), ids=SAME)
-def test_text_that_looks_the_same_compares_as_equal(given: str, expected: str) -> None:
-    assert normalize_text(given) == expected
+@pytest.mark.parametrize(("text", "expected"), EQUAL_TEXTS.values(), ids=EQUAL_TEXTS)
+def test_text_that_looks_the_same_compares_as_equal(text: str, expected: str) -> None:
+    assert normalize_text(text) == expected
     assert normalize_text(expected) == expected
-    assert fold_text(given) == fold_text(expected)
+    assert fold_text(text) == fold_text(expected)
 
 
-@pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
-def test_text_that_looks_different_stays_different_when_normalized(one: str, other: str) -> None:
-    assert (normalize_text(one), normalize_text(other)) == (one, other)
-    assert fold_text(one) == fold_text(other)
+@pytest.mark.parametrize(("first", "second"), DIFFERENT_TEXTS.values(), ids=DIFFERENT_TEXTS)
+def test_text_that_looks_different_stays_different_when_normalized(first: str, second: str) -> None:
+    assert (normalize_text(first), normalize_text(second)) == (first, second)
+    assert fold_text(first) == fold_text(second)
 
 
 SEQUENCES = [
@@ -66,7 +66,7 @@ def test_sequences_of_several_characters_are_not_changed(text: str) -> None:
     assert normalize_text(f" {text} ") == unicodedata.normalize("NFC", text)
 
 
-FOLDED = {
+FOLDED_TEXTS = {
     "entities": ("It&#39;s &lt;b&gt; &#x41;&nbsp;&eacute;", "it's <b> a \u00e9"),
     "entities that were escaped twice": ("R&amp;amp;D &amp;quot;", 'r&d "'),
     "not an entity": ("AT&T R&D; &copyright", "at&t r&d; &copyright"),
@@ -75,21 +75,21 @@ FOLDED = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), FOLDED.values(), ids=FOLDED)
+@pytest.mark.parametrize(("text", "expected"), FOLDED_TEXTS.values(), ids=FOLDED_TEXTS)
 def test_copies_are_equal_when_folded(text: str, expected: str) -> None:
     assert fold_text(text) == expected
 
 
 def test_normalization_is_idempotent() -> None:
-    every = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
-    text = "".join(f"{letter}a\u200d{letter} " for letter in every)
-    once = normalize_text(text)
-    assert normalize_text(once) == once
+    letters = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
+    text = "".join(f"{letter}a\u200d{letter} " for letter in letters)
+    normalized = normalize_text(text)
+    assert normalize_text(normalized) == normalized
 
 
-CASES = {
+SPLIT_TEXTS = {
     "case and marks do not count": ("The lock, the LOCK!", ["the", "lock", "the", "lock"]),
-    "an apostrophe and a dash part words": ("don't re-pair", ["don", "t", "re", "pair"]),
+    "an apostrophe and a dash separate words": ("don't re-pair", ["don", "t", "re", "pair"]),
     "digits are words": ("2.5 of 10", ["2", "5", "of", "10"]),
     "letters of other languages": ("Größe: ¡señal!", ["grösse", "señal"]),
     "a letter and its combining accent are one letter": ("sen\u0303al", ["señal"]),
@@ -101,11 +101,11 @@ CASES = {
         "R&amp;D \uff2f\uff2b so\u00adft",
         ["r", "d", "ok", "soft"],
     ),
-    "nothing": (" \n", []),
+    "only spaces": (" \n", []),
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("text", "expected"), SPLIT_TEXTS.values(), ids=SPLIT_TEXTS)
 def test_text_is_split_into_words(text, expected):
     assert split_words(text) == expected
 

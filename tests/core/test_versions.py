@@ -49,11 +49,11 @@ def test_versions_yaml_must_match_the_constraints_and_other_installed_versions_a
 
 def test_the_environment_has_versions_and_processor(monkeypatch):
     monkeypatch.chdir(ROOT)
-    found = describe_environment()
-    assert len(found["constraints"]) == 64
-    assert found["packages"]["torch"] == version("torch")
-    assert found["processor"]
-    assert found["python"].startswith("3.")
+    environment = describe_environment()
+    assert len(environment["constraints"]) == 64
+    assert environment["packages"]["torch"] == version("torch")
+    assert environment["processor"]
+    assert environment["python"].startswith("3.")
 
 
 def test_the_packages_of_a_stage_are_read_from_dvc_yaml():
@@ -91,11 +91,11 @@ def test_a_stage_warns_of_an_unpinned_version_and_records_its_environment(tmp_pa
 
     def repro(pin: str) -> str:
         (tmp_path / "versions.yaml").write_text(f'torch: "{pin}"\ntransformers: "{version("transformers")}"\n')
-        done = subprocess.run(
+        result = subprocess.run(
             ["dvc", "repro"], cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
+        assert result.returncode == 0, result.stderr
+        return result.stdout + result.stderr
 
     output = repro("0.1")
     assert f"small: torch {version('torch')} is installed" in output

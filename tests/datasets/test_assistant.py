@@ -1,4 +1,4 @@
-"""General examples of small models: each format becomes a conversation; the sample does not depend on the order."""
+"""General examples of small models: each format becomes a conversation, and the order does not change the sample."""
 
 import json
 from collections import Counter
@@ -36,7 +36,7 @@ FILES: dict[str, list[dict]] = {
         {"task_id": 11, "text": "Of the test set.", "code": "x", "test_list": []},
     ],
 }
-WANTED = {
+EXPECTED_TEXTS = {
     "llm_adapters_qa_train": ["Is ice cold?", "the correct answer is true"],
     "gsm8k_train": ["What is 1 + 1?", "It is 2.\n#### 2"],
     "gpteacher_roleplay": ["Be a cat.", "Meow."],
@@ -64,77 +64,79 @@ def write_rows(raw: Path, name: str, rows: list[dict]) -> Path:
     return path
 
 
-def test_each_published_form_becomes_a_conversation(raw: Path) -> None:
+def test_each_published_layout_becomes_a_conversation(raw: Path) -> None:
     for name, rows in FILES.items():
         write_rows(raw, name, rows)
     prepare_folder(Path("data/assistant"), "general")
     rows = read_general(Path("data/prepared/general/general.jsonl"))
-    assert {row["source"]: [turn["content"] for turn in row["messages"]] for row in rows} == WANTED
+    assert {row["source"]: [turn["content"] for turn in row["messages"]] for row in rows} == EXPECTED_TEXTS
     assert {row["source"]: row["lang"] for row in rows}["oasst1_eval953"] == "de"
     assert [turn["role"] for turn in rows[5]["messages"]] == ["user", "assistant"] * 2
     assert all(row["license"] == SOURCES[row["source"]].license for row in rows)
 
 
-def test_canonical_rows_give_the_same_as_the_published_ones(raw: Path) -> None:
+def test_canonical_rows_give_the_same_examples_as_published_rows(raw: Path) -> None:
     for name, rows in FILES.items():
         write_rows(raw, name, rows)
     prepare_folder(Path("data/assistant"), "general")
-    first = read_jsonl("data/prepared/general/general.jsonl")
+    expected = read_jsonl("data/prepared/general/general.jsonl")
     for path in [path for path in raw.rglob("*") if path.is_file()]:
         path.unlink()
-    for number, row in enumerate(reversed(first)):
+    for number, row in enumerate(reversed(expected)):
         task = {"task": "boolq"} if row["source"] == "llm_adapters_qa_train" else {}
         write_rows(raw, f"{number}.jsonl", [{**row, "id": str(number), "license": None, **task}])
     prepare_folder(Path("data/assistant"), "general")
-    assert read_jsonl("data/prepared/general/general.jsonl") == first
+    assert read_jsonl("data/prepared/general/general.jsonl") == expected
 
 
 def test_the_selection_does_not_depend_on_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SOURCES, "gsm8k_train", SourceInfo("math", "MIT", 3))
     examples = [build_example("gsm8k_train", f"{number}?", "Yes.") for number in range(9)]
-    left: Counter[str] = Counter()
-    rows = assistant.select_examples(examples, left)
+    left_out: Counter[str] = Counter()
+    rows = assistant.select_examples(examples, left_out)
     assert rows == assistant.select_examples(reversed(examples), Counter())
-    assert (len(rows), left["over the maximum"]) == (3, 6)
+    assert (len(rows), left_out["over the maximum"]) == (3, 6)
 
 
 def test_left_out_examples_are_counted() -> None:
-    left: Counter[str] = Counter()
-    kept = build_example("gsm8k_train", "Q?", "A.")
+    left_out: Counter[str] = Counter()
+    example = build_example("gsm8k_train", "Q?", "A.")
     rows = assistant.select_examples(
         [
-            kept,
-            kept,
+            example,
+            example,
             build_example("p3", "Q?", "A."),
             build_example("gsm8k_train", "Q?", " "),
             build_example("gsm8k_train", "Q?", "A" * 1200),
         ],
-        left,
+        left_out,
     )
     assert len(rows) == 1
-    assert {reason: count for reason, count in left.items() if count} == {
+    assert {reason: count for reason, count in left_out.items() if count} == {
         "copies": 1, "other sources": 1, "an empty message or no answer": 1, "too long": 1,
     }  # fmt: skip
 
 
 def test_a_missing_source_is_named_in_the_error(raw: Path) -> None:
-    with pytest.raises(InputError, match=r"^data/assistant/raw: no \.json"):
+    with pytest.raises(InputError, match=r"^data/assistant/raw: .*\.json"):
         prepare_folder(Path("data/assistant"), "general")
     for name, rows in list(FILES.items())[1:]:
         write_rows(raw, name, rows)
-    with pytest.raises(InputError, match=r"^data/assistant/raw: no example of llm_adapters_qa_train; "):
+    with pytest.raises(InputError, match=r"^data/assistant/raw: .*llm_adapters_qa_train"):
         prepare_folder(Path("data/assistant"), "general")
 
 
 @pytest.mark.parametrize(
     ("name", "location", "rows"),
     [
-        ("x.jsonl", "x.jsonl:1", [{"title": "of no form"}]),
+        ("x.jsonl", "x.jsonl:1", [{"title": "x"}]),
         ("x.json", "x.json[2]", [*FILES["codegen-instruct.json"], {"instruction": 1, "input": "", "response": None}]),
         ("seed_tasks.jsonl", "seed_tasks.jsonl:1", [{"instruction": "x", "instances": []}]),
     ],
 )
-def test_a_row_of_an_unknown_layout_names_its_location(raw: Path, name: str, location: str, rows: list[dict]) -> None:
+def test_the_error_of_a_row_with_an_unknown_layout_names_its_location(
+    raw: Path, name: str, location: str, rows: list[dict]
+) -> None:
     path = write_rows(raw, name, rows)
     with pytest.raises(InputError) as error:
         list(read_examples(path))

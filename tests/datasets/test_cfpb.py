@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections import Counter
@@ -44,8 +45,13 @@ def make_table(*rows: list[str], header: list[str] = HEADER) -> bytes:
     return file.getvalue().encode()
 
 
-def make_record(path: tuple[str, ...], text: str, identity: str, **more: str) -> dict[str, Any]:
-    return {"id": identity, "text": text, "labels": [make_labels(path)], **more}
+def write_table(raw: Path, *complaints: tuple[tuple[str, ...], str, str]) -> None:
+    """Write a table with complaints, each a path, a text and an id."""
+    (raw / "a.csv").write_bytes(make_table(*(make_line(*complaint) for complaint in complaints)))
+
+
+def make_record(path: tuple[str, ...], text: str, identity: str, **fields: str) -> dict[str, Any]:
+    return {"id": identity, "text": text, "labels": [make_labels(path)], **fields}
 
 
 def make_labels(path: tuple[str, ...]) -> dict[str, str]:
@@ -93,18 +99,18 @@ def read_error() -> str:
     return str(caught.value)
 
 
-TWO = make_table(make_line(CARD, "They charged me twice, \nreally.", "11"), make_line(LOAN, "", "12"))
+EXPORT = make_table(make_line(CARD, "They charged me twice, \nreally.", "11"), make_line(LOAN, "", "12"))
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("complaints.csv", TWO),
-        ("complaints.CSV", b"\xef\xbb\xbf" + TWO),
-        ("complaints.csv.gz", gzip.compress(TWO)),
-        ("complaints.csv.zip", make_zip("complaints.csv", TWO)),
-        ("complaints.zip", make_zip("export/complaints.csv", b"\xef\xbb\xbf" + TWO)),
-        ("deeper/complaints.csv", TWO),
+        ("complaints.csv", EXPORT),
+        ("complaints.CSV", b"\xef\xbb\xbf" + EXPORT),
+        ("complaints.csv.gz", gzip.compress(EXPORT)),
+        ("complaints.csv.zip", make_zip("complaints.csv", EXPORT)),
+        ("complaints.zip", make_zip("export/complaints.csv", b"\xef\xbb\xbf" + EXPORT)),
+        ("deeper/complaints.csv", EXPORT),
     ],
 )
 def test_an_export_becomes_comments_and_the_taxonomy_of_all_its_rows(raw: Path, name: str, content: bytes) -> None:
@@ -128,13 +134,7 @@ def test_json_lines_keep_their_split_and_add_paths_without_complaints(raw: Path,
 
 
 def test_copies_of_a_text_become_one_comment_with_all_their_paths_in_order(raw: Path) -> None:
-    rows = [
-        make_line(LOAN, "Help  me", "1"),
-        make_line(CARD, "Other", "2"),
-        make_line(CARD, "help ME ", "3"),
-        make_line(LOAN, "Help me", "4"),
-    ]
-    (raw / "a.csv").write_bytes(make_table(*rows))
+    write_table(raw, (LOAN, "Help  me", "1"), (CARD, "Other", "2"), (CARD, "help ME ", "3"), (LOAN, "Help me", "4"))
     merged, _ = read_converted()
     assert [(row["id"], row["text"]) for row in merged] == [("cfpb-1", "Help  me"), ("cfpb-2", "Other")]
     assert merged[0]["segments"] == [make_labels(LOAN), make_labels(CARD)]
@@ -149,16 +149,10 @@ def test_several_files_are_read_in_the_order_of_their_names_and_an_id_is_kept_on
 
 
 def test_left_out_rows_are_counted(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
-        make_line(CARD, "One", "1"),
-        make_line(CARD, "one", "2"),
-        make_line(CARD, "Again", "1"),
-        make_line(CARD, " ", "3"),
-    ]
-    (raw / "a.csv").write_bytes(make_table(*rows))
+    write_table(raw, (CARD, "One", "1"), (CARD, "one", "2"), (CARD, "Again", "1"), (CARD, " ", "3"))
     run_conversion()
-    fates = "1 copies, 1 repeated ids, 1 without text"
-    assert capsys.readouterr().out == f"convert: 1 comments, 1 paths; left out: {fates}\n"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.findall(r"\d+ \w+", line) == ["1 comments", "1 paths", "1 copies", "1 repeated", "1 without"]
 
 
 def test_without_complaint_ids_the_id_comes_from_the_text(raw: Path) -> None:
@@ -171,55 +165,55 @@ def test_without_complaint_ids_the_id_comes_from_the_text(raw: Path) -> None:
 
 
 def test_other_files_are_ignored(raw: Path) -> None:
-    (raw / "a.csv").write_bytes(TWO)
+    (raw / "a.csv").write_bytes(EXPORT)
     (raw / "SOURCE.md").write_text("# where it is from")
     (raw / "._a.csv").write_bytes(b"\xff")
     assert len(read_converted()[0]) == 1
 
 
-def test_an_empty_folder_says_where_the_export_is(raw: Path) -> None:
+def test_the_error_of_an_empty_folder_has_the_address_of_the_export(raw: Path) -> None:
     (raw / ".gitkeep").touch()
     message = read_error()
-    assert message.startswith("data/cfpb/raw: no .csv")
+    assert message.startswith("data/cfpb/raw: ")
     assert "https://files.consumerfinance.gov/ccdb/complaints.csv.zip" in message
 
 
-def test_an_export_without_any_text_is_refused(raw: Path) -> None:
-    (raw / "a.csv").write_bytes(make_table(make_line(CARD, "", "1")))
-    assert read_error().startswith("data/cfpb/raw: no complaint has a text")
+def test_an_export_without_text_is_an_error(raw: Path) -> None:
+    write_table(raw, (CARD, "", "1"))
+    assert re.match("data/cfpb/raw: .*text", read_error())
 
 
-BAD_CSV = {
-    "a missing column": (make_table(["x"], header=["Product"]), ":1: no column 'Sub-product'"),
-    "an empty file": (b"", ":1: no column 'Product'"),
-    "a row cut short": (make_table(["2023-01-01", "Mortgage"]), ":2: expected 7 cells, got 2"),
-    "a byte that is not UTF-8": (TWO.replace(b"twice", b"tw\xffce"), ":2: byte 58 is not UTF-8"),
-    "a quote that never closes": (TWO + b'2023-01-01,"Mortgage', ":5: not valid CSV"),
+INVALID_TABLES = {
+    "a missing column": (make_table(["x"], header=["Product"]), ":1: .*'Sub-product'"),
+    "an empty file": (b"", ":1: .*'Product'"),
+    "a truncated row": (make_table(["2023-01-01", "Mortgage"]), r":2: .*\b7\b.*\b2\b"),
+    "a byte that is not UTF-8": (EXPORT.replace(b"twice", b"tw\xffce"), ":2: byte 58 .*UTF-8"),
+    "an unclosed quote": (EXPORT + b'2023-01-01,"Mortgage', ":5: .*CSV"),
 }
 
 
-@pytest.mark.parametrize(("content", "expected"), BAD_CSV.values(), ids=BAD_CSV)
+@pytest.mark.parametrize(("content", "expected"), INVALID_TABLES.values(), ids=INVALID_TABLES)
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "zip"])
 def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, expected: str) -> None:
     pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: make_zip("inner.csv", content)}[form]
     (raw / f"a.{form}").write_bytes(pack(content))
     location = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
-    assert read_error().startswith(location + expected)
+    assert re.match(re.escape(location) + expected, read_error())
 
 
-BAD_RECORDS = {
-    "not JSON": (b'{"id": \n', "not valid JSON"),
-    "no object": (b"[1]\n", "expected a JSON object, found an array"),
-    "not UTF-8": (b'{"id": "\xff"}\n', "byte 9 is not UTF-8"),
-    "no text": (make_jsonl({"id": "1", "labels": [make_labels(CARD)]}), "`text`"),
-    "no labels": (make_jsonl({"id": "1", "text": "x", "labels": []}), "`labels`"),
-    "a level missing": (make_jsonl({"id": "1", "text": "x", "labels": [{"L1": "a"}]}), "L1 to L4"),
+INVALID_RECORDS = {
+    "not JSON": (b'{"id": \n', "JSON"),
+    "an array": (b"[1]\n", "an array"),
+    "not UTF-8": (b'{"id": "\xff"}\n', "byte 9 "),
+    "a missing text": (make_jsonl({"id": "1", "labels": [make_labels(CARD)]}), "`text`"),
+    "empty labels": (make_jsonl({"id": "1", "text": "x", "labels": []}), "`labels`"),
+    "a missing level": (make_jsonl({"id": "1", "text": "x", "labels": [{"L1": "a"}]}), "L1 to L4"),
     "neither complaint nor path": (make_jsonl({"id": "1"}), "L1 to L4"),
-    "an unknown split": (make_jsonl(make_record(CARD, "x", "1", split="val")), "split train, test or none, got 'val'"),
+    "an unknown split": (make_jsonl(make_record(CARD, "x", "1", split="val")), "'val'"),
 }
 
 
-@pytest.mark.parametrize(("content", "expected"), BAD_RECORDS.values(), ids=BAD_RECORDS)
+@pytest.mark.parametrize(("content", "expected"), INVALID_RECORDS.values(), ids=INVALID_RECORDS)
 @pytest.mark.parametrize(("form", "pack"), [("jsonl", bytes), ("jsonl.gz", gzip.compress)])
 def test_an_error_in_json_lines_names_file_and_line(
     raw: Path, form: str, pack: Any, content: bytes, expected: str
@@ -231,31 +225,33 @@ def test_an_error_in_json_lines_names_file_and_line(
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
-@pytest.mark.parametrize("spoil", [lambda whole: whole[:-20], lambda whole: b"no" + whole, lambda whole: whole + b"x"])
-def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, name: str, spoil: Any) -> None:
-    content = TWO if "csv" in name else make_jsonl(make_record(CARD, "Good", "1"))
-    (raw / name).write_bytes(spoil(gzip.compress(content)))
-    assert read_error().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-20], lambda content: b"no" + content, lambda content: content + b"x"]
+)
+def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, name: str, damage: Any) -> None:
+    content = EXPORT if "csv" in name else make_jsonl(make_record(CARD, "Good", "1"))
+    (raw / name).write_bytes(damage(gzip.compress(content)))
+    assert re.match(rf"data/cfpb/raw/{re.escape(name)}: .*gzip", read_error())
 
 
 def test_an_incomplete_zip_file_is_an_error_of_one_line(raw: Path) -> None:
-    (raw / "a.zip").write_bytes(make_zip("a.csv", TWO)[:-30])
+    (raw / "a.zip").write_bytes(make_zip("a.csv", EXPORT)[:-30])
     assert read_error().startswith("data/cfpb/raw/a.zip: ")
 
 
 def test_a_zip_file_with_a_changed_byte_is_an_error_of_one_line(raw: Path) -> None:
-    whole = bytearray(make_zip("a.csv", TWO))
-    whole[60] ^= 0xFF
-    (raw / "a.zip").write_bytes(whole)
+    content = bytearray(make_zip("a.csv", EXPORT))
+    content[60] ^= 0xFF
+    (raw / "a.zip").write_bytes(content)
     assert read_error().startswith("data/cfpb/raw/a.zip: ")
 
 
 def test_a_zip_file_without_a_table_is_an_error_of_one_line(raw: Path) -> None:
-    (raw / "a.zip").write_bytes(make_zip("a.txt", TWO))
-    assert read_error().startswith("data/cfpb/raw/a.zip: no .csv file inside")
+    (raw / "a.zip").write_bytes(make_zip("a.txt", EXPORT))
+    assert re.match(r"data/cfpb/raw/a\.zip: .*\.csv", read_error())
 
 
-def test_the_real_sample_gives_all_its_comments_and_the_closed_taxonomy() -> None:
+def test_all_comments_and_paths_of_the_real_sample_are_converted() -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real CFPB sample cannot be read")
     with io.BytesIO() as spool:
@@ -279,13 +275,13 @@ def test_the_stage_split_keeps_the_split_of_the_real_sample_except_near_duplicat
     assert [counted[key] for key in ("train", "test", "rejected", "copies")] == [14_547 - 49, 861, 0, 0]
     left_out = read_json("data/split/leaks.json")
     assert len(left_out) == counted["left_out"] == 49
-    sides = {row["id"]: row["split"] for row in read_jsonl("data/prepared/comments/comments.jsonl")}
-    assert {(sides[row["id"]], sides[row["like"]]) for row in left_out} == {("train", "test")}
+    splits = {row["id"]: row["split"] for row in read_jsonl("data/prepared/comments/comments.jsonl")}
+    assert {(splits[row["id"]], splits[row["like"]]) for row in left_out} == {("train", "test")}
 
 
-def test_a_level_that_is_null_does_not_apply_and_labels_are_normalized(raw: Path) -> None:
-    one = {"L1": "Cre\u00addit  card", "L2": None, "L3": " Fees\u00a0", "L4": "Late fee"}
-    (raw / "a.jsonl").write_bytes(make_jsonl({**make_record(CARD, "Words.", "a"), "labels": [one], "split": None}))
+def test_null_levels_are_ignored_and_labels_are_normalized(raw: Path) -> None:
+    labels = {"L1": "Cre\u00addit  card", "L2": None, "L3": " Fees\u00a0", "L4": "Late fee"}
+    (raw / "a.jsonl").write_bytes(make_jsonl({**make_record(CARD, "Words.", "a"), "labels": [labels], "split": None}))
     comments, leaves = read_converted()
     assert leaves == [CARD]
     assert comments[0]["segments"] == [make_labels(CARD)]
@@ -303,11 +299,11 @@ def test_keep_levels_keeps_only_the_first_levels(raw: Path) -> None:
     rows[0]["labels"].append(make_labels(fee))
     (raw / "a.jsonl").write_bytes(make_jsonl(*rows))
     (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 2\n")
-    made = prepare_folder(raw.parent)
-    first, second = made.rows
+    prepared = prepare_folder(raw.parent)
+    first, second = prepared.rows
     assert (first["id"], first["split"], first["segments"]) == ("a", "test", [make_labels(CARD[:2])])
     assert second["segments"] == [make_labels(LOAN[:2])]
-    assert made.leaves == [CARD[:2], LOAN[:2]]
+    assert prepared.leaves == [CARD[:2], LOAN[:2]]
     (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 5\n")
     with pytest.raises(InputError, match=r"^data/cfpb/source\.yaml: keep_levels: .*\b4\b"):
         prepare_folder(raw.parent)

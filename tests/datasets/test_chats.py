@@ -1,13 +1,14 @@
 """Instruction data in the layouts of other tools becomes canonical chats, each with its license and source."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alloy.core.files import InputError
-from alloy.datasets.chats import NoAnswer, choose_reader
+from alloy.datasets.chats import NoAnswerError, choose_reader
 from alloy.datasets.source import Columns, Layout
 from prepared import prepare_folder, write_source
 
@@ -26,7 +27,7 @@ def make_turns(*messages: tuple[str, str]) -> list[dict[str, str]]:
 
 
 QA = [("user", "Why?"), ("assistant", "So.")]
-READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
+VALID_ROWS: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
     "alpaca": ("alpaca", {"instruction": "Why?", "input": "", "output": "So."}, QA),
     "alpaca with null": ("alpaca", {"instruction": "Why?", "input": None, "output": "So."}, QA),
     "alpaca with an input": (
@@ -50,7 +51,7 @@ READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
         {"conversations": make_turns(("human", "Why?"), ("gpt", "So."), ("human", "And?"))},
         QA,
     ),
-    "openai": ("openai", {"messages": [{"role": r, "content": c} for r, c in QA]}, QA),
+    "openai": ("openai", {"messages": [{"role": role, "content": text} for role, text in QA]}, QA),
     "openai with parts": (
         "openai",
         {
@@ -62,8 +63,8 @@ READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
         },
         [("system", "Be short."), *QA],
     ),
-    "openai's completions": ("openai", {"prompt": "Why?", "completion": "So."}, QA),
-    "trl's completions": (
+    "openai completions": ("openai", {"prompt": "Why?", "completion": "So."}, QA),
+    "trl completions": (
         "openai",
         {"prompt": [{"role": "user", "content": "Why?"}], "completion": [{"role": "assistant", "content": "So."}]},
         QA,
@@ -71,30 +72,34 @@ READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize(("layout", "row", "expected"), READ.values(), ids=READ)
+@pytest.mark.parametrize(("layout", "row", "expected"), VALID_ROWS.values(), ids=VALID_ROWS)
 def test_a_row_is_read(layout: str, row: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert convert_chat(layout, row) == expected
 
 
-def test_columns_of_another_name_are_read() -> None:
+def test_columns_with_other_names_are_read() -> None:
     assert convert_chat("alpaca", {"question": "Why?", "answer": "So."}, instruction="question", output="answer") == QA
 
 
-BAD: dict[str, tuple[str, dict[str, Any], str]] = {
-    "no column": ("alpaca", {"question": "Why?", "output": "So."}, "`instruction`.* question, output"),
-    "a number": ("alpaca", {"instruction": 3, "output": "So."}, "`instruction` .*int"),
-    "a history that is no list": (
+INVALID_ROWS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a missing column": ("alpaca", {"question": "Why?", "output": "So."}, "`instruction`.* question, output"),
+    "a number instead of text": ("alpaca", {"instruction": 3, "output": "So."}, "`instruction`.*number"),
+    "a history that is not a list": (
         "alpaca",
         {"instruction": "Why?", "output": "So.", "history": 3},
         r"`history`.*\[question, answer\]",
     ),
-    "no list": ("sharegpt", {"conversations": "Hi"}, "`conversations` .*list"),
-    "a speaker unknown": ("sharegpt", {"conversations": make_turns(("alien", "Hi"))}, "`from` .*'alien'.* human, user"),
+    "conversations that are not a list": ("sharegpt", {"conversations": "Hi"}, "`conversations`.*list"),
+    "an unknown speaker": (
+        "sharegpt",
+        {"conversations": make_turns(("alien", "Hi"))},
+        "`from`.*'alien'",
+    ),
     "a turn without a role": ("openai", {"messages": [{"content": "Hi"}]}, "`role`"),
-    "a picture": (
+    "an image": (
         "openai",
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-        "`content` ",
+        "`content`",
     ),
     "a tool call": (
         "openai",
@@ -104,11 +109,13 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("layout", "row", "expected"), BAD.values(), ids=BAD)
-def test_an_invalid_row_names_the_key_and_the_value(layout: str, row: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(("layout", "row", "expected"), INVALID_ROWS.values(), ids=INVALID_ROWS)
+def test_the_error_of_an_invalid_row_names_the_key_and_the_value(
+    layout: str, row: dict[str, Any], expected: str
+) -> None:
     with pytest.raises(ValueError, match=expected) as caught:
         convert_chat(layout, row)
-    assert not isinstance(caught.value, NoAnswer)
+    assert not isinstance(caught.value, NoAnswerError)
 
 
 @pytest.mark.parametrize(
@@ -122,43 +129,48 @@ def test_an_invalid_row_names_the_key_and_the_value(layout: str, row: dict[str, 
     ],
 )
 def test_a_row_without_question_or_answer_raises_no_answer(layout: str, row: dict[str, Any]) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoAnswerError):
         convert_chat(layout, row)
 
 
-def test_rows_have_their_own_license_source_and_category_or_those_of_the_data_set() -> None:
+def test_a_row_without_license_source_or_category_takes_the_values_of_the_data_set() -> None:
     rows = [
         {"instruction": "Why?", "output": "So."},
         {"instruction": "Why?", "output": "So.", "source": "web", "license": "BSD", "category": "math", "lang": "de"},
         {"instruction": "Why?", "output": ""},
     ]
     source = {"format": "alpaca", "license": "MIT", "lang": "en", "licenses": {"web": "GPL"}}
-    made = prepare_folder(write_source({"a.json": json.dumps(rows)}, source), "general")
-    assert [{key: row.get(key) for key in ("id", "category", "source", "lang", "license")} for row in made.rows] == [
+    prepared = prepare_folder(write_source({"a.json": json.dumps(rows)}, source), "general")
+    keys = ("id", "category", "source", "lang", "license")
+    assert [{key: row.get(key) for key in keys} for row in prepared.rows] == [
         {"id": "mine-1", "category": "mine", "source": "mine", "lang": "en", "license": "MIT"},
         {"id": "mine-2", "category": "math", "source": "web", "lang": "de", "license": "BSD"},
     ]
-    assert made.printed == ["2 examples of 2 sources", "1 rows without an answer left out: data/mine/a.json:3, ..."]
+    summary, left_out = prepared.printed
+    assert re.findall(r"\d+", summary) == ["2", "2"]
+    assert left_out.startswith("1 ")
+    assert "data/mine/a.json:3" in left_out
 
 
-def test_several_files_get_ids_that_differ() -> None:
+def test_rows_of_several_files_have_different_ids() -> None:
     row = json.dumps({"instruction": "Why?", "output": "So."})
-    folder = write_source({"raw/a.jsonl": row, "raw/b.json": f"[{row}]"}, {"format": "alpaca", "source": "made"})
-    made = prepare_folder(folder, "general")
-    assert [row["id"] for row in made.rows] == ["mine-1", "mine-b-1"]
+    folder = write_source({"raw/a.jsonl": row, "raw/b.json": f"[{row}]"}, {"format": "alpaca", "source": "forum"})
+    prepared = prepare_folder(folder, "general")
+    assert [row["id"] for row in prepared.rows] == ["mine-1", "mine-b-1"]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "location", "value"),
     [
-        ('[{"instruction": "Why?"}]', "data/mine/a.json:1: expected a key `output`"),
-        ("[1]", "data/mine/a.json:1: expected a JSON object, found a number"),
-        ('[{"instruction"', "data/mine/a.json:1: not valid JSON"),
-        ('{"instruction": "Why?", "output": ""}', "data/mine: "),
-        ("", "data/mine/a.json: "),
+        ('[{"instruction": "Why?"}]', "data/mine/a.json:1: ", "`output`"),
+        ("[1]", "data/mine/a.json:1: ", "a number"),
+        ('[{"instruction"', "data/mine/a.json:1: ", "JSON"),
+        ('{"instruction": "Why?", "output": ""}', "data/mine: ", ""),
+        ("", "data/mine/a.json: ", ""),
     ],
 )
-def test_an_error_names_file_and_row(text: str, expected: str) -> None:
+def test_an_error_names_file_row_and_value(text: str, location: str, value: str) -> None:
     with pytest.raises(InputError) as caught:
         prepare_folder(write_source({"a.json": text}, {"format": "alpaca"}), "general")
-    assert str(caught.value).startswith(expected)
+    assert str(caught.value).startswith(location)
+    assert value in str(caught.value)

@@ -17,7 +17,7 @@ from prepared import OUT, prepare_folder, write_source
 
 COLUMNS = {"id": "id", "text": "text", "levels": ["topic", "detail"]}
 SOURCE = {"format": "csv", "columns": COLUMNS}
-HEAD = "id,text,topic,detail\n"
+HEADER = "id,text,topic,detail\n"
 
 
 @pytest.fixture(autouse=True)
@@ -39,42 +39,39 @@ def read_segments(table: str | bytes, **source: Any) -> list[list[dict[str, str]
 
 
 def test_a_row_per_comment_becomes_a_comment_and_its_labels_the_taxonomy() -> None:
-    made = prepare_folder(write_source({"a.csv": HEAD + '1,"Jams, often",Lock,Jams\n2,Dear,Price,\n'}, SOURCE))
-    assert made.rows == [
+    prepared = prepare_folder(write_source({"a.csv": HEADER + '1,"Jams, often",Lock,Jams\n2,Dear,Price,\n'}, SOURCE))
+    assert prepared.rows == [
         {"id": "1", "text": "Jams, often", "segments": [{"L1": "Lock", "L2": "Jams"}]},
         {"id": "2", "text": "Dear", "segments": [{"L1": "Price", "L2": "(none)"}]},
     ]
-    assert made.leaves == [("Lock", "Jams"), ("Price", "(none)")]
+    assert prepared.leaves == [("Lock", "Jams"), ("Price", "(none)")]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 def test_any_separator_and_unicode_encoding_is_found(separator: str, encoding: str) -> None:
-    table = (HEAD + "1,Süß 很好,Lock,Jams\n").replace(",", separator).encode(encoding)
+    table = (HEADER + "1,Süß 很好,Lock,Jams\n").replace(",", separator).encode(encoding)
     (row,) = prepare_folder(write_source({"a.csv": table}, SOURCE)).rows
     assert (row["id"], row["text"]) == ("1", "Süß 很好")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "A.CSV"])
-def test_the_separator_that_excel_names_and_packed_files_are_read(name: str) -> None:
-    table = b"sep=;\n" + (HEAD + "1,a,b,c\n").replace(",", ";").encode()
-    made = prepare_folder(write_source({name: gzip.compress(table) if name.endswith(".gz") else table}, SOURCE))
-    assert made.rows[0]["id"] == "1"
+def test_the_sep_line_of_excel_and_compressed_files_are_read(name: str) -> None:
+    table = b"sep=;\n" + (HEADER + "1,a,b,c\n").replace(",", ";").encode()
+    prepared = prepare_folder(write_source({name: gzip.compress(table) if name.endswith(".gz") else table}, SOURCE))
+    assert prepared.rows[0]["id"] == "1"
 
 
-def test_another_encoding_is_read_if_named_else_the_error_names_the_line() -> None:
-    table = (HEAD + "1,Zürich,Größe,x\n").encode("cp1252")
-    assert read_error({"a.csv": table}).startswith(
-        "data/mine/a.csv:2: byte 4 is not UTF-8 (0xFC, most likely Windows-1252)"
-    )
-    made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
-    assert made.leaves == [("Größe", "x")]
-    mixed = (HEAD + "1,Zürich,a,x\n").encode() + "2,Zürich,a,x\n".encode("cp1252")
-    assert "data/mine/a.csv:3: byte 4 is not UTF-8" in read_error({"a.csv": mixed})
-    assert "mixes encodings" in read_error({"a.csv": mixed})
+def test_another_encoding_is_read_if_source_yaml_names_it() -> None:
+    table = (HEADER + "1,Zürich,Größe,x\n").encode("cp1252")
+    assert re.match(r"data/mine/a\.csv:2: byte 4 .*0xFC.*Windows-1252", read_error({"a.csv": table}))
+    prepared = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
+    assert prepared.leaves == [("Größe", "x")]
+    mixed = (HEADER + "1,Zürich,a,x\n").encode() + "2,Zürich,a,x\n".encode("cp1252")
+    assert re.search(r"data/mine/a\.csv:3: byte 4 .*UTF-8.*encodings", read_error({"a.csv": mixed}))
 
 
-def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None:
+def test_columns_may_have_any_order_and_spaces_around_labels_are_ignored() -> None:
     columns = {
         "text": "Review",
         "levels": ["Topic "],
@@ -84,8 +81,8 @@ def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None
         "weight": "w",
     }
     table = "part,Mood,x, Topic,Review,lang,w\nTest, joy ,1, Lock  jams ,It jams,en,2\n,,2,Lock jams,Again,,\n"
-    made = prepare_folder(write_source({"a.csv": table}, {"format": "csv", "columns": columns}))
-    assert made.rows == [
+    prepared = prepare_folder(write_source({"a.csv": table}, {"format": "csv", "columns": columns}))
+    assert prepared.rows == [
         {
             "id": "a-2",
             "lang": "en",
@@ -99,57 +96,54 @@ def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None
 
 
 def test_several_labels_in_one_cell_are_several_segments() -> None:
-    one = {"label_separator": "|", "columns": {"text": "text", "levels": ["topic", "detail"], "emotion": "id"}}
-    found = read_segments(HEAD + "joy,Hi,Lock|Price,Jams|Dear\nanger|joy,Hi,Lock|Price,Jams|Dear\n", **one)
-    assert [[segment["emotion"] for segment in row] for row in found] == [["joy", "joy"], ["anger", "joy"]]
-    assert [(segment["L1"], segment["L2"]) for segment in found[0]] == [("Lock", "Jams"), ("Price", "Dear")]
-    assert read_error({"a.csv": HEAD + "x,Hi,a|b|c,d|e\n"}, {**SOURCE, **one}).startswith(
-        "data/mine/a.csv:2: the levels have"
-    )
+    options = {"label_separator": "|", "columns": {"text": "text", "levels": ["topic", "detail"], "emotion": "id"}}
+    rows = read_segments(HEADER + "joy,Hi,Lock|Price,Jams|Dear\nanger|joy,Hi,Lock|Price,Jams|Dear\n", **options)
+    assert [[segment["emotion"] for segment in row] for row in rows] == [["joy", "joy"], ["anger", "joy"]]
+    assert [(segment["L1"], segment["L2"]) for segment in rows[0]] == [("Lock", "Jams"), ("Price", "Dear")]
+    message = read_error({"a.csv": HEADER + "x,Hi,a|b|c,d|e\n"}, {**SOURCE, **options})
+    assert message.startswith("data/mine/a.csv:2: ")
 
 
 def test_a_whole_path_in_one_cell_is_split_and_filled_up() -> None:
     columns = {"text": "text", "levels": ["topic"]}
-    found = read_segments(HEAD + "1,Hi,Lock > Bolt > Jams,\n2,Hi,Price,\n", columns=columns, path_separator=">")
-    assert found == [[{"L1": "Lock", "L2": "Bolt", "L3": "Jams"}], [{"L1": "Price", "L2": "(none)", "L3": "(none)"}]]
+    rows = read_segments(HEADER + "1,Hi,Lock > Bolt > Jams,\n2,Hi,Price,\n", columns=columns, path_separator=">")
+    assert rows == [[{"L1": "Lock", "L2": "Bolt", "L3": "Jams"}], [{"L1": "Price", "L2": "(none)", "L3": "(none)"}]]
 
 
 def test_segments_are_joined_by_id_even_if_not_consecutive() -> None:
-    table = HEAD + "7,Jams and dear,Lock,Jams\n8,Fine,Price,Fair\n7,Jams and dear,Price,Dear\n"
-    made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
-    assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
+    table = HEADER + "7,Jams and dear,Lock,Jams\n8,Fine,Price,Fair\n7,Jams and dear,Price,Dear\n"
+    prepared = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
+    assert [(row["id"], len(row["segments"])) for row in prepared.rows] == [("7", 2), ("8", 1)]
     location = read_origin(OUT / "comments/comments.jsonl").locate_line
     assert [location(1), location(2)] == [("data/mine/a.csv", 2), ("data/mine/a.csv", 3)]
 
 
 def test_a_segment_without_id_and_text_belongs_to_the_previous_comment() -> None:
-    table = HEAD + "7,Jams and dear,Lock,Jams\n,,Price,Dear\n8,Fine,Price,Fair\n"
-    made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
-    assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
+    table = HEADER + "7,Jams and dear,Lock,Jams\n,,Price,Dear\n8,Fine,Price,Fair\n"
+    prepared = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
+    assert [(row["id"], len(row["segments"])) for row in prepared.rows] == [("7", 2), ("8", 1)]
 
 
 def test_rows_without_a_text_or_a_label_are_left_out_and_reported() -> None:
-    made = prepare_folder(write_source({"a.csv": HEAD + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
-    assert [row["id"] for row in made.rows] == ["3"]
-    assert [line.split(" (")[1] for line in made.printed[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
+    prepared = prepare_folder(write_source({"a.csv": HEADER + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
+    assert [row["id"] for row in prepared.rows] == ["3"]
+    assert [line.split(" (")[1] for line in prepared.printed[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
 
 
 def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
     columns = {"id": "nr", "text": "body", "levels": ["tags"]}
     rows = [{"nr": 12345678901234567890123, "body": "Hi", "tags": ["a", "b"]}, {"nr": 1.5, "body": "Ho", "tags": "a"}]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    made = prepare_folder(write_source({"a.jsonl": lines}, {"format": "jsonl", "columns": columns}))
-    assert [row["id"] for row in made.rows] == ["12345678901234567890123", "1.5"]
-    assert [len(row["segments"]) for row in made.rows] == [2, 1]
-    wrong = {"format": "jsonl", "columns": {**columns, "text": "boddy"}}
-    assert read_error({"a.jsonl": lines}, wrong).startswith(
-        "data/mine/a.jsonl: columns.text: no row has a value for 'boddy'"
-    )
+    prepared = prepare_folder(write_source({"a.jsonl": lines}, {"format": "jsonl", "columns": columns}))
+    assert [row["id"] for row in prepared.rows] == ["12345678901234567890123", "1.5"]
+    assert [len(row["segments"]) for row in prepared.rows] == [2, 1]
+    source = {"format": "jsonl", "columns": {**columns, "text": "boddy"}}
+    assert re.match(r"data/mine/a\.jsonl: columns\.text: .*'boddy'", read_error({"a.jsonl": lines}, source))
 
 
 def test_several_files_are_joined_and_the_origin_of_each_row_is_known() -> None:
     source = {**SOURCE, "file": "raw"}
-    folder = write_source({"raw/a.csv": HEAD + "1,Hi,a,b\n\n2,Hi,a,b\n", "raw/b.csv": HEAD + "3,Ho,a,b\n"}, source)
+    folder = write_source({"raw/a.csv": HEADER + "1,Hi,a,b\n\n2,Hi,a,b\n", "raw/b.csv": HEADER + "3,Ho,a,b\n"}, source)
     assert len(prepare_folder(folder).rows) == 3
     origin = read_origin(OUT / "comments/comments.jsonl")
     files = [("data/mine/raw/a.csv", 2), ("data/mine/raw/a.csv", 4), ("data/mine/raw/b.csv", 2)]
@@ -161,35 +155,35 @@ def test_several_files_are_joined_and_the_origin_of_each_row_is_known() -> None:
 def test_a_taxonomy_next_to_the_comments_is_used_with_its_empty_levels(name: str) -> None:
     table = "detail;topic;description\nJams;Lock;stuck\n;Price;any\n"
     source = SOURCE if name == "taxonomy.csv" else {**SOURCE, "taxonomy": name, "file": "a.csv"}
-    made = prepare_folder(write_source({"a.csv": HEAD + "1,Hi,Lock,Jams\n", name: table}, source))
-    assert made.leaves == [("Lock", "Jams"), ("Price", "(none)")]
+    prepared = prepare_folder(write_source({"a.csv": HEADER + "1,Hi,Lock,Jams\n", name: table}, source))
+    assert prepared.leaves == [("Lock", "Jams"), ("Price", "(none)")]
 
 
 def test_many_rows_are_read_in_blocks_and_keep_their_order() -> None:
     lines = "".join(f"{number},Text {number},a,b{number % 7}\n" for number in range(2 * BLOCK_ROWS + 5))
-    made = prepare_folder(write_source({"a.csv": HEAD + lines}, SOURCE))
-    assert [row["id"] for row in made.rows] == [str(number) for number in range(2 * BLOCK_ROWS + 5)]
+    prepared = prepare_folder(write_source({"a.csv": HEADER + lines}, SOURCE))
+    assert [row["id"] for row in prepared.rows] == [str(number) for number in range(2 * BLOCK_ROWS + 5)]
 
 
 SENTENCES = "".join(f"{n},Hi,This is sentence {n} and it is far too long to be a label,x\n" for n in range(40))
-BAD = {
+INVALID_TABLES = {
     "a wrong column": ("id,txt,topic,detail\n1,a,b,c\n", "a.csv: columns.text", "'text'.* 'txt'"),
-    "two columns of one name": ("id,text,text,topic,detail\n", "a.csv: columns.text", "2 columns .*'text'"),
-    "two header rows": (",Review,,Labels\n" + HEAD, "a.csv: columns.text", "'text'"),
-    "a duplicate id": (HEAD + "1,a,b,c\n2,a,b,c\n1,d,b,c\n", "a.csv:4", r"id '1' .*data/mine/a\.csv:2"),
-    "an empty first level": (HEAD + "1,a,,c\n", "a.csv:2", "first level"),
-    "free text as a label": (HEAD + SENTENCES, "a.csv: columns.levels", r"'topic' .*\b40\b"),
-    "a cell too many": (HEAD + "1,a, b,c,d\n", "a.csv:2", r"\b4\b.*\b5\b.*commas"),
-    "a cell too few": (HEAD + "1,a,b,c\n2,a\n", "a.csv:3", r"\b4\b.*\b2\b"),
-    "an unclosed quote": (HEAD + '1,"a,b,c\n' + "x" * 10_000_001, "a.csv:3", "CSV .*field larger"),
-    "a text as long as a book": (HEAD + f"1,{'a' * 1_000_001},b,c\n", "a.csv:2", "1,000,001"),
+    "duplicate column names": ("id,text,text,topic,detail\n", "a.csv: columns.text", "2 columns .*'text'"),
+    "two header rows": (",Review,,Labels\n" + HEADER, "a.csv: columns.text", "'text'"),
+    "a duplicate id": (HEADER + "1,a,b,c\n2,a,b,c\n1,d,b,c\n", "a.csv:4", r"id '1' .*data/mine/a\.csv:2"),
+    "an empty first level": (HEADER + "1,a,,c\n", "a.csv:2", "first level"),
+    "free text as a label": (HEADER + SENTENCES, "a.csv: columns.levels", r"'topic' .*\b40\b"),
+    "an extra cell": (HEADER + "1,a, b,c,d\n", "a.csv:2", r"\b4\b.*\b5\b.*commas"),
+    "a missing cell": (HEADER + "1,a,b,c\n2,a\n", "a.csv:3", r"\b4\b.*\b2\b"),
+    "an unclosed quote": (HEADER + '1,"a,b,c\n' + "x" * 10_000_001, "a.csv:3", "CSV .*field larger"),
+    "a text of 1,000,001 characters": (HEADER + f"1,{'a' * 1_000_001},b,c\n", "a.csv:2", "1,000,001"),
     "an empty file": ("", "a.csv", "empty"),
-    "only a header": (HEAD, "a.csv", "0 .*text, 0 .*label"),
+    "only a header": (HEADER, "a.csv", "0 .*text, 0 .*label"),
     "a workbook": (b"PK\x03\x04", "a.csv", "`format: xlsx`"),
 }
 
 
-@pytest.mark.parametrize(("table", "location", "value"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("table", "location", "value"), INVALID_TABLES.values(), ids=INVALID_TABLES)
 def test_an_error_in_a_table_has_one_line_with_location_and_value(
     table: str | bytes, location: str, value: str
 ) -> None:
@@ -199,48 +193,48 @@ def test_an_error_in_a_table_has_one_line_with_location_and_value(
     assert "\n" not in message
 
 
-def test_the_first_bad_rows_are_listed_and_the_others_counted() -> None:
-    lines = read_error({"a.csv": HEAD + "1,a,,c\n" * 30}).splitlines()
+def test_the_first_invalid_rows_are_listed_and_the_others_counted() -> None:
+    lines = read_error({"a.csv": HEADER + "1,a,,c\n" * 30}).splitlines()
     assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/a.csv:{number}" for number in range(2, 11)]
-    assert lines[-1] == "and 21 more errors"
+    assert "21 more" in lines[-1]
 
 
 @pytest.mark.parametrize(
     ("columns", "row", "expected"),
     [
-        ({"split": "id"}, "dev,a,b,c", "split is 'dev'"),
-        ({"weight": "id"}, "heavy,a,b,c", "weight is 'heavy'"),
+        ({"split": "id"}, "dev,a,b,c", "split.*'dev'"),
+        ({"weight": "id"}, "heavy,a,b,c", "weight.*'heavy'"),
     ],
 )
-def test_a_field_with_a_wrong_value_is_named_in_the_error(columns: dict[str, str], row: str, expected: str) -> None:
+def test_a_field_with_an_invalid_value_is_named_in_the_error(columns: dict[str, str], row: str, expected: str) -> None:
     source = {"format": "csv", "columns": {**COLUMNS, "id": None, **columns}}
-    assert read_error({"a.csv": f"{HEAD}{row}\n"}, source).startswith(f"data/mine/a.csv:2: {expected}")
+    assert re.match(rf"data/mine/a\.csv:2: .*{expected}", read_error({"a.csv": f"{HEADER}{row}\n"}, source))
 
 
 def test_columns_that_are_not_named_are_listed() -> None:
-    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv"})
+    message = read_error({"a.csv": HEADER + "1,a,b,c\n"}, {"format": "csv"})
     assert message.startswith("data/mine/source.yaml: columns.text: ")
     assert message.endswith(" id, text, topic, detail")
-    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
+    message = read_error({"a.csv": HEADER + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
     assert message.startswith("data/mine/source.yaml: columns.levels: ")
 
 
 def test_a_segment_without_a_clear_comment_is_named_in_the_error() -> None:
-    by_segment = {**SOURCE, "row_is": "segment"}
-    assert read_error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: ")
-    assert re.match(r"data/mine/a\.csv:2: .*'1'", read_error({"a.csv": HEAD + "1,,b,c\n"}, by_segment))
-    table = HEAD + "1,a,b,c\n1,other,b,c\n"
-    assert re.match(r"data/mine/a\.csv:3: .*'1'", read_error({"a.csv": table}, by_segment))
+    source = {**SOURCE, "row_is": "segment"}
+    assert read_error({"a.csv": HEADER + ",,b,c\n"}, source).startswith("data/mine/a.csv:2: ")
+    assert re.match(r"data/mine/a\.csv:2: .*'1'", read_error({"a.csv": HEADER + "1,,b,c\n"}, source))
+    table = HEADER + "1,a,b,c\n1,other,b,c\n"
+    assert re.match(r"data/mine/a\.csv:3: .*'1'", read_error({"a.csv": table}, source))
 
 
 def test_a_file_without_permission_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_source({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
-    opened = Path.open
+    folder = write_source({"a.csv": HEADER + "1,a,b,c\n"}, SOURCE)
+    original_open = Path.open
 
-    def refuse(self: Path, *args: Any, **more: Any) -> Any:
+    def refuse(self: Path, *args: Any, **options: Any) -> Any:
         if self.name == "a.csv":
             raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *args, **more)
+        return original_open(self, *args, **options)
 
     monkeypatch.setattr(Path, "open", refuse)  # root may read everything
     with pytest.raises((InputError, PermissionError)) as caught:
@@ -248,7 +242,7 @@ def test_a_file_without_permission_is_an_error_of_one_line(monkeypatch: pytest.M
     assert (_make_user_message(caught.value) or "").startswith("data/mine/a.csv: ")
 
 
-def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:
+def test_an_error_in_the_taxonomy_names_the_taxonomy_file() -> None:
     folder = write_source(
         {"comments.jsonl": '{"id": "1", "text": "t", "segments": [{"L1": "a"}]}\n', "taxonomy.csv": "L1\na\na\n"}
     )
@@ -256,26 +250,26 @@ def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:
         prepare_folder(folder)
 
 
-def test_a_row_that_repeats_the_column_names_is_named_with_its_number() -> None:
-    assert read_error({"a.csv": HEAD + HEAD + "1,a,b,c\n"}).startswith("data/mine/a.csv:2: ")
-    assert read_error({"a.csv": HEAD + "1,a,b,c\n" + HEAD}).startswith("data/mine/a.csv:3: ")
+def test_the_error_of_a_repeated_header_names_its_line() -> None:
+    assert read_error({"a.csv": HEADER + HEADER + "1,a,b,c\n"}).startswith("data/mine/a.csv:2: ")
+    assert read_error({"a.csv": HEADER + "1,a,b,c\n" + HEADER}).startswith("data/mine/a.csv:3: ")
 
 
 def test_a_header_below_the_last_row_is_named_in_the_error() -> None:
-    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "header": 40})
+    message = read_error({"a.csv": HEADER + "1,a,b,c\n"}, {**SOURCE, "header": 40})
     assert message.startswith("data/mine/a.csv: ")
     assert "40" in message
 
 
 def test_a_column_is_used_for_one_field_only_but_may_also_be_the_content() -> None:
     columns = {**COLUMNS, "emotion": "text"}
-    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "columns": columns})
+    message = read_error({"a.csv": HEADER + "1,a,b,c\n"}, {**SOURCE, "columns": columns})
     assert message.startswith("data/mine/source.yaml: columns: ")
     assert all(name in message for name in ("text", "emotion"))
-    made = prepare_folder(
-        write_source({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "columns": {**COLUMNS, "content": "text"}})
+    prepared = prepare_folder(
+        write_source({"a.csv": HEADER + "1,a,b,c\n"}, {**SOURCE, "columns": {**COLUMNS, "content": "text"}})
     )
-    assert made.rows[0]["segments"] == [{"content": "a", "L1": "b", "L2": "c"}]
+    assert prepared.rows[0]["segments"] == [{"content": "a", "L1": "b", "L2": "c"}]
 
 
 def test_nul_bytes_in_the_header_are_named_in_the_error() -> None:
@@ -283,13 +277,13 @@ def test_nul_bytes_in_the_header_are_named_in_the_error() -> None:
 
 
 def test_another_separator_is_distinguished_from_a_missing_column() -> None:
-    message = read_error({"a.csv": (HEAD + "1,a,b,c\n")}, {**SOURCE, "separator": ";"})
+    message = read_error({"a.csv": (HEADER + "1,a,b,c\n")}, {**SOURCE, "separator": ";"})
     assert re.match(r"data/mine/a\.csv: columns\.text: .*'text'.*`separator`", message)
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a broken link", "a loop of links"])
-def test_a_source_that_is_no_file_is_named_in_the_error(kind: str) -> None:
-    folder = write_source({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
+def test_a_source_yaml_that_is_not_a_file_is_named_in_the_error(kind: str) -> None:
+    folder = write_source({"a.csv": HEADER + "1,a,b,c\n"}, SOURCE)
     path = folder / "source.yaml"
     path.unlink()
     if kind == "a folder":

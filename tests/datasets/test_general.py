@@ -23,9 +23,9 @@ SHARED = Path(__file__).parents[3] / "shared/data/general"
 Row = dict[str, Any]
 
 
-def make_example(identity: str, answer: str = "4", **more: Any) -> Row:
+def make_example(identity: str, answer: str = "4", **fields: Any) -> Row:
     turns = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": answer}]
-    return {"id": identity, "category": "math", "source": "sums", "lang": "en", "messages": turns, **more}
+    return {"id": identity, "category": "math", "source": "sums", "lang": "en", "messages": turns, **fields}
 
 
 def make_jsonl(*rows: Row) -> bytes:
@@ -78,7 +78,7 @@ def test_unknown_keys_are_dropped_and_a_missing_language_stays_missing(raw: Path
     assert read_converted() == [expected]
 
 
-def test_the_stages_read_what_was_converted(raw: Path) -> None:
+def test_converted_rows_can_be_read_by_stages(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1"), make_example("2")))
     rows = read_converted()
     assert read_general(Path("data/prepared/general/general.jsonl")) == rows
@@ -87,34 +87,32 @@ def test_the_stages_read_what_was_converted(raw: Path) -> None:
 def test_an_id_in_two_files_is_refused(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")))
     (raw / "b.jsonl").write_bytes(make_jsonl(make_example("2"), make_example("1")))
-    assert read_error().startswith(
-        "data/general/raw/b.jsonl:2: duplicate id '1' (first used in data/general/raw/a.jsonl:1)"
-    )
+    assert re.match(r"data/general/raw/b\.jsonl:2: .*'1'.*data/general/raw/a\.jsonl:1\b", read_error())
 
 
 CHAT = "`messages`: .*role, content.*assistant"
-BAD = {
-    "no id": (make_example("x", id=None), "`id` "),
+INVALID_ROWS = {
+    "a null id": (make_example("x", id=None), "`id` "),
     "an empty id": (make_example(" "), "`id` "),
     "an empty category": (make_example("x", category=""), "`source`"),
     "an empty source": (make_example("x", source=" "), "`source`"),
-    "no category": (make_example("x", category=None), "`source`"),
-    "no source": (make_example("x", source=3), "`source`"),
-    "a category that is the customers'": (
+    "a null category": (make_example("x", category=None), "`source`"),
+    "a number as source": (make_example("x", source=3), "`source`"),
+    "the category of customer comments": (
         make_example("x", category="customer"),
         "`category`: 'customer'",
     ),
-    "a source that is the customers'": (make_example("x", source="customer"), "`source`: 'customer'"),
-    "an empty licence": (make_example("x", license=" "), "`license`: .*' '"),
-    "two licences": (
+    "the source of customer comments": (make_example("x", source="customer"), "`source`: 'customer'"),
+    "an empty license": (make_example("x", license=" "), "`license`: .*' '"),
+    "two licenses": (
         make_example("x", license=["MIT", "BSD"]),
         r"`license`: .*\['MIT', 'BSD'\]",
     ),
-    "no messages": (make_example("x", messages="hello"), CHAT),
+    "a string as messages": (make_example("x", messages="hello"), CHAT),
     "a message without content": (make_example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
     "a question at the end": (make_example("x", messages=make_example("x")["messages"][::-1]), CHAT),
-    "an answer alone": (make_example("x", messages=make_example("x")["messages"][1:]), CHAT),
-    "a role that no model knows": (
+    "an answer without a question": (make_example("x", messages=make_example("x")["messages"][1:]), CHAT),
+    "an unknown role": (
         make_example("x", messages=[{"role": "human", "content": "2 + 2?"}, make_example("x")["messages"][1]]),
         "`role` .*system, user, assistant.*'human'",
     ),
@@ -126,7 +124,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("row", "expected"), INVALID_ROWS.values(), ids=INVALID_ROWS)
 @pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
 def test_an_error_names_file_and_line(raw: Path, name: str, pack: Any, row: Row, expected: str) -> None:
     (raw / name).write_bytes(pack(make_jsonl(make_example("1")) + b"\n" + make_jsonl(row)))
@@ -135,13 +133,13 @@ def test_an_error_names_file_and_line(raw: Path, name: str, pack: Any, row: Row,
 
 def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")) + b'{"id": \n')
-    assert read_error().startswith("data/general/raw/a.jsonl:2: not valid JSON")
+    assert read_error().startswith("data/general/raw/a.jsonl:2: ")
 
 
-@pytest.mark.parametrize("spoil", [lambda whole: whole[:-9], lambda whole: b"no" + whole])
-def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, spoil: Any) -> None:
-    (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(make_jsonl(make_example("1")))))
-    assert read_error().startswith("data/general/raw/a.jsonl.gz: not a complete gzip file")
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"no" + content])
+def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, damage: Any) -> None:
+    (raw / "a.jsonl.gz").write_bytes(damage(gzip.compress(make_jsonl(make_example("1")))))
+    assert re.match(r"data/general/raw/a\.jsonl\.gz: .*gzip", read_error())
 
 
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
@@ -153,7 +151,7 @@ def write_licenses(raw: Path, text: str) -> None:
     (raw.parent / "source.yaml").write_text(f"format: jsonl\nfile: raw\n{text}\n", encoding="utf-8")
 
 
-def test_a_row_keeps_its_license_and_another_takes_that_of_its_source(raw: Path) -> None:
+def test_a_row_without_a_license_takes_the_license_of_its_source(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(
         make_jsonl(make_example("1", license="MIT"), make_example("2"), make_example("3", source="else"))
     )
@@ -163,7 +161,7 @@ def test_a_row_keeps_its_license_and_another_takes_that_of_its_source(raw: Path)
     assert [row.get("license") for row in read_converted()] == ["MIT", "CC BY 4.0", "BSD"]
 
 
-def test_without_licenses_rows_keep_their_own(raw: Path) -> None:
+def test_without_licenses_in_source_yaml_rows_keep_theirs(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1", license="MIT"), make_example("2")))
     assert read_converted() == [make_example("1", license="MIT"), make_example("2")]
 
@@ -183,7 +181,7 @@ def test_an_error_in_the_licenses_names_the_key(raw: Path, text: str) -> None:
     assert read_error().startswith("data/general/source.yaml: licenses")
 
 
-def test_the_real_examples_are_all_there(raw: Path) -> None:
+def test_all_real_examples_are_converted(raw: Path) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real general data cannot be read")
     for file in SHARED.glob("*.gz"):
@@ -191,13 +189,13 @@ def test_the_real_examples_are_all_there(raw: Path) -> None:
     readme = (Path(__file__).parents[2] / "data/general/README.md").read_text(encoding="utf-8")
     (raw.parent / "source.yaml").write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     printed = run_conversion()
-    assert printed[0] == "98460 examples of 11 sources"
-    found: dict[str, set[Any]] = {}
+    assert re.findall(r"\d+", printed[0]) == ["98460", "11"]
+    licenses_by_source: dict[str, set[Any]] = {}
     for row in read_jsonl("data/prepared/general/general.jsonl"):
-        found.setdefault(row["source"], set()).add(row.get("license"))
-    assert all(None not in licenses for licenses in found.values()), "the README names the license of every source"
-    assert found["mbpp_train"] == {"CC BY 4.0"}
-    assert found["llm_adapters_qa_train"] == {"ODC-By and CC BY-SA"}
+        licenses_by_source.setdefault(row["source"], set()).add(row.get("license"))
+    assert [source for source, licenses in licenses_by_source.items() if None in licenses] == []
+    assert licenses_by_source["mbpp_train"] == {"CC BY 4.0"}
+    assert licenses_by_source["llm_adapters_qa_train"] == {"ODC-By and CC BY-SA"}
 
 
 def test_null_counts_as_missing_and_dropped_keys_are_reported(raw: Path) -> None:
@@ -205,10 +203,10 @@ def test_null_counts_as_missing_and_dropped_keys_are_reported(raw: Path) -> None
     printed = run_conversion()
     (row,) = read_jsonl("data/prepared/general/general.jsonl")
     assert sorted(row) == ["category", "id", "messages", "source"]
-    assert any(line.startswith("data/general: unknown key `rating` in 1 row has no effect") for line in printed)
+    assert any(re.match(r"data/general: .*`rating`.*\b1 row\b", line) for line in printed)
 
 
-def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
+def test_invalid_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
     rows = [make_example("1"), make_example("2", answer=" "), make_example("1"), make_example("3")]
     (raw / "a.jsonl").write_bytes(make_jsonl(*rows[:2]) + b"{\n" + make_jsonl(*rows[2:]))
     out = Path("data/prepared/general")
@@ -218,7 +216,7 @@ def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
     assert [(row["file"], row["line"]) for row in read_jsonl(out / REJECTED)] == [
         ("data/general/raw/a.jsonl", line) for line in (2, 3, 4)
     ]
-    assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in printed)
+    assert any(re.match(r"3 .*\bdata/general/raw/a\.jsonl:2: ", line) for line in printed)
     assert read_origin(out / "general.jsonl").locate_line(2) == ("data/general/raw/a.jsonl", 5)
 
 
@@ -229,11 +227,11 @@ CHATS = {
 }
 
 
-def row_in(layout: Layout, identity: str, *, bad: bool) -> Row:
-    """Return a row in a layout; a bad row has an unknown role, or a history that is not in pairs."""
+def make_layout_row(layout: Layout, identity: str, *, valid: bool) -> Row:
+    """Return a row in a layout; an invalid row has an unknown role, or a history that is not in pairs."""
     if layout is Layout.alpaca:
-        return {"instruction": "2 + 2?", "output": "4", "history": [["2 + 1?"]] if bad else None}
-    turns = CHATS[layout]("alien" if bad else "assistant")
+        return {"instruction": "2 + 2?", "output": "4", "history": None if valid else [["2 + 1?"]]}
+    turns = CHATS[layout]("assistant" if valid else "alien")
     if layout is Layout.canonical:
         return make_example(identity, messages=turns)
     return {"conversations" if layout is Layout.sharegpt else "messages": turns}
@@ -248,25 +246,25 @@ def write_file(path: Path, rows: list[Row]) -> None:
         path.write_bytes(gzip.compress(make_jsonl(*rows)) if path.suffix == ".gz" else make_jsonl(*rows))
 
 
-OWN = [Layout.alpaca, Layout.sharegpt, Layout.openai]  # layouts that are formats, too
+CHAT_LAYOUTS = [Layout.alpaca, Layout.sharegpt, Layout.openai]  # layouts that are formats, too
 FORMATS = {"jsonl": ["a.jsonl", "a.jsonl.gz", "a.json"], "parquet": ["a.parquet"]}
 CASES = [
     *(
         (format_, layout, name)
         for format_ in FORMATS
-        for layout in [Layout.canonical, *OWN]
+        for layout in [Layout.canonical, *CHAT_LAYOUTS]
         for name in FORMATS[format_]
     ),
-    *((layout.value, layout, name) for layout in OWN for names in FORMATS.values() for name in names),
+    *((layout.value, layout, name) for layout in CHAT_LAYOUTS for names in FORMATS.values() for name in names),
 ]
 
 
 @pytest.mark.parametrize(("format_", "layout", "name"), CASES)
-def test_a_bad_row_of_any_format_and_layout_is_left_out_and_listed(
+def test_an_invalid_row_of_any_format_and_layout_is_left_out_and_listed(
     raw: Path, format_: str, layout: Layout, name: str
 ) -> None:
     (raw.parent / "source.yaml").write_text(f"format: {format_}\nlayout: {layout.value}\nfile: raw\n")
-    write_file(raw / name, [row_in(layout, str(number), bad=number == 2) for number in range(1, 4)])
+    write_file(raw / name, [make_layout_row(layout, str(number), valid=number != 2) for number in range(1, 4)])
     out = Path("data/prepared/general")
     out.mkdir(parents=True)
     prepare_data(raw.parent, Kind.general, out, BadRow.reject)
@@ -285,7 +283,7 @@ def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: P
     assert [row["line"] for row in read_jsonl(out / REJECTED)] == [2, 3]
 
 
-def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named_in_the_error(raw: Path) -> None:
+def test_if_every_row_is_invalid_the_error_names_the_first_row(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1", answer=""), make_example("2", answer="")))
     out = Path("data/prepared/general")
     out.mkdir(parents=True)
@@ -294,7 +292,7 @@ def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named_in_the_e
     assert str(caught.value).startswith("data/general/raw/a.jsonl:1: ")
 
 
-def test_all_bad_rows_are_reported_together(raw: Path) -> None:
+def test_all_invalid_rows_are_reported_together(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(
         make_jsonl(make_example("1", answer=""), make_example("2"), make_example("3", source=""))
     )

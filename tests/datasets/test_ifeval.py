@@ -1,4 +1,4 @@
-"""IFEval becomes canonical prompts, from Google's files and from the hub's."""
+"""IFEval becomes canonical prompts, from the files of Google and of the hub."""
 
 import gzip
 import json
@@ -48,31 +48,32 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def write_lines(raw: Path, rows: list[Row], name: str = "input_data.jsonl") -> None:
+def write_jsonl_file(raw: Path, rows: list[Row], name: str = "input_data.jsonl") -> None:
     (raw / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def shared_lines(raw: Path, rows: list[Row]) -> None:
-    write_lines(raw, rows, "ifeval_input_data.jsonl")
+def write_shared_jsonl_file(raw: Path, rows: list[Row]) -> None:
+    write_jsonl_file(raw, rows, "ifeval_input_data.jsonl")
 
 
-def packed_lines(raw: Path, rows: list[Row]) -> None:
+def write_gzip_jsonl_file(raw: Path, rows: list[Row]) -> None:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (raw / "ifeval_input_data.jsonl.gz").write_bytes(gzip.compress(text.encode()))
 
 
 def write_parquet(raw: Path, rows: list[Row], name: str = "train-00000-of-00001.parquet") -> None:
     """Write the rows as the hub has them: every instruction has all arguments, most of them null."""
-    arguments = sorted({field for row in rows for given in row["kwargs"] for field in given} | {"language"})
+    names = sorted({field for row in rows for arguments in row["kwargs"] for field in arguments} | {"language"})
     filled = [
-        {**row, "kwargs": [{field: given.get(field) for field in arguments} for given in row["kwargs"]]} for row in rows
+        {**row, "kwargs": [{field: arguments.get(field) for field in names} for arguments in row["kwargs"]]}
+        for row in rows
     ]
     (raw / "data").mkdir(exist_ok=True)
     pq.write_table(pa.Table.from_pylist(filled), raw / "data" / name)
 
 
 Writer = Callable[[Path, list[Row]], None]
-LAYOUTS: list[Writer] = [write_lines, shared_lines, packed_lines, write_parquet]
+LAYOUTS: list[Writer] = [write_jsonl_file, write_shared_jsonl_file, write_gzip_jsonl_file, write_parquet]
 
 
 def read_converted() -> list[Row]:
@@ -95,7 +96,7 @@ def test_every_layout_gives_the_same_prompts_in_their_order(raw: Path, write: Wr
     assert read_converted() == ROWS
 
 
-def test_parts_of_a_parquet_file_follow_each_other(raw: Path) -> None:
+def test_parquet_shards_are_read_in_order(raw: Path) -> None:
     write_parquet(raw, [FIRST], "train-00000-of-00002.parquet")
     write_parquet(raw, [SECOND], "train-00001-of-00002.parquet")
     assert read_converted() == ROWS
@@ -109,11 +110,11 @@ def test_all_541_real_prompts_are_converted(raw: Path, write: Writer, capsys: py
         rows = [json.loads(line) for line in file]
     write(raw, rows)
     assert read_converted() == rows
-    assert capsys.readouterr().out == "convert: 541 prompts, 834 instructions of 25 kinds\n"
+    assert re.findall(r"\d+", capsys.readouterr().out) == ["541", "834", "25"]
 
 
 def test_an_error_in_a_line_names_file_and_line(raw: Path) -> None:
-    write_lines(raw, [FIRST, {**SECOND, "kwargs": []}])
+    write_jsonl_file(raw, [FIRST, {**SECOND, "kwargs": []}])
     assert read_error().startswith("data/ifeval/raw/input_data.jsonl:2: ")
 
 
@@ -123,7 +124,7 @@ def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path) -> None:
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
-    write_lines(raw, ROWS)
+    write_jsonl_file(raw, ROWS)
     write_parquet(raw, ROWS)
     assert re.match(r"data/ifeval/raw: .*train-00000-of-00001\.parquet and input_data\.jsonl", read_error())
 
@@ -141,4 +142,6 @@ def test_a_broken_parquet_file_is_an_error_of_one_line(raw: Path) -> None:
 
 def test_a_parquet_file_without_a_column_is_an_error_of_one_line(raw: Path) -> None:
     write_parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
-    assert read_error().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")
+    message = read_error()
+    assert message.startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: ")
+    assert "'key'" in message

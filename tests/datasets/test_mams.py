@@ -1,6 +1,7 @@
 """MAMS becomes canonical comments, from the published XML files or from JSON Lines."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ REVIEWS = {
     "val": [("Cheap, but far away.", [("price", "positive"), ("place", "negative")])],
     "test": [("Nice place, dear wine.", [("place", "positive"), ("price", "negative")])],
 }
-WANTED = [
+EXPECTED_COMMENTS = [
     ("mams-acsa-train-0", "train", [("food", "positive"), ("staff", "negative"), ("menu", "neutral")]),
     ("mams-acsa-val-0", "train", [("price", "positive"), ("place", "negative")]),
     ("mams-acsa-test-0", "test", [("place", "positive"), ("price", "negative")]),
@@ -45,7 +46,7 @@ def write_xml(raw: Path) -> None:
         (raw / f"{split}.xml").write_text(f"<?xml version='1.0'?><sentences>{sentences}</sentences>")
 
 
-def write_lines(raw: Path) -> None:
+def write_jsonl_file(raw: Path) -> None:
     rows = [
         {
             "id": f"mams-acsa-{split}-0",
@@ -56,36 +57,36 @@ def write_lines(raw: Path) -> None:
         }
         for split, ((text, labels),) in REVIEWS.items()
     ]
-    other = {"id": "a", "text": "t", "split": "train", "task": "ATSA", "labels": [{"term": "t"}]}
-    (raw / "mams.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, other]))
+    term_row = {"id": "a", "text": "t", "split": "train", "task": "ATSA", "labels": [{"term": "t"}]}
+    (raw / "mams.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, term_row]))
 
 
-@pytest.mark.parametrize("write", [write_xml, write_lines])
+@pytest.mark.parametrize("write", [write_xml, write_jsonl_file])
 def test_categories_become_labels_and_polarities_emotions(raw: Path, write) -> None:
     write(raw)
-    made = run_conversion()
+    prepared = run_conversion()
     rows = sorted(
-        made.rows,
-        key=lambda row: WANTED.index(next(w for w in WANTED if w[0] == row["id"])),
+        prepared.rows,
+        key=lambda row: [identity for identity, _, _ in EXPECTED_COMMENTS].index(row["id"]),
     )
-    found = [(row["id"], row["split"], [(s["L1"], s["emotion"]) for s in row["segments"]]) for row in rows]
-    assert found == WANTED
+    comments = [(row["id"], row["split"], [(s["L1"], s["emotion"]) for s in row["segments"]]) for row in rows]
+    assert comments == EXPECTED_COMMENTS
     assert rows[0]["text"] == "Good food, slow staff & no menu."
-    assert made.leaves == [("food",), ("menu",), ("place",), ("price",), ("staff",)]
+    assert prepared.leaves == [("food",), ("menu",), ("place",), ("price",), ("staff",)]
 
 
 def test_a_missing_file_is_named_in_the_error(raw: Path) -> None:
-    with pytest.raises(InputError, match=r"^data/mams/raw: no train\.xml.*https://"):
+    with pytest.raises(InputError, match=r"^data/mams/raw: .*train\.xml.*https://"):
         run_conversion()
     write_xml(raw)
     (raw / "val.xml").unlink()
-    with pytest.raises(InputError, match=r"^data/mams/raw: expected .*got test\.xml, train\.xml"):
+    with pytest.raises(InputError, match=r"^data/mams/raw: .*test\.xml, train\.xml"):
         run_conversion()
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
     write_xml(raw)
-    write_lines(raw)
+    write_jsonl_file(raw)
     with pytest.raises(InputError, match=r"^data/mams/raw: .*XML .*JSON Lines"):
         run_conversion()
 
@@ -114,9 +115,9 @@ def test_an_invalid_row_is_named_in_the_error(raw: Path, change: dict) -> None:
         run_conversion()
 
 
-def test_the_shared_file_gives_as_many_as_the_readme_says(raw: Path) -> None:
+def test_the_shared_file_has_the_counts_in_the_readme(raw: Path) -> None:
     path = SHARED / "mams/mams.jsonl.gz"
     if not path.is_file():
         pytest.skip(f"{path} is absent: there is no real text to test on")
     (raw / path.name).symlink_to(path)
-    assert run_conversion().printed[0].startswith("3949 comments, 400 of them")
+    assert re.findall(r"\d+", run_conversion().printed[0])[:2] == ["3949", "400"]

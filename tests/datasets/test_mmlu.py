@@ -1,4 +1,4 @@
-"""MMLU becomes one canonical benchmark, whatever layout it comes in."""
+"""MMLU becomes a canonical benchmark from any layout."""
 
 import csv
 import gzip
@@ -29,7 +29,7 @@ TEST = [
     make_question("astronomy", "And the Moon?", 2),
 ]
 DEV = [make_question("virology", "Seen?", 1), make_question("astronomy", "Near?", 0)]
-WANTED = {"test": [TEST[0], TEST[2], TEST[1]], "dev": [DEV[1], DEV[0]]}
+EXPECTED_SPLITS = {"test": [TEST[0], TEST[2], TEST[1]], "dev": [DEV[1], DEV[0]]}
 
 
 def run_conversion() -> None:
@@ -47,7 +47,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def by_subject(rows: list[Row]) -> dict[str, list[Row]]:
+def group_by_subject(rows: list[Row]) -> dict[str, list[Row]]:
     return {name: [row for row in rows if row["subject"] == name] for name in {row["subject"] for row in rows}}
 
 
@@ -56,39 +56,39 @@ def write_parquet(path: Path, rows: list[Row]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
-def one_parquet(raw: Path, split: str, rows: list[Row]) -> None:
+def write_one_parquet_file(raw: Path, split: str, rows: list[Row]) -> None:
     write_parquet(raw / f"all/{split}-00000-of-00001.parquet", rows)
 
 
-def two_parquet_shards(raw: Path, split: str, rows: list[Row]) -> None:
+def write_parquet_shards(raw: Path, split: str, rows: list[Row]) -> None:
     write_parquet(raw / f"all/{split}-00000-of-00002.parquet", rows[:1])
     write_parquet(raw / f"all/{split}-00001-of-00002.parquet", rows[1:])
 
 
-def parquet_by_subject(raw: Path, split: str, rows: list[Row]) -> None:
-    for name, part in by_subject(rows).items():
+def write_parquet_by_subject(raw: Path, split: str, rows: list[Row]) -> None:
+    for name, part in group_by_subject(rows).items():
         write_parquet(raw / name / f"{split}-00000-of-00001.parquet", part)
 
 
-def whole_hub(raw: Path, split: str, rows: list[Row]) -> None:
-    one_parquet(raw, split, rows)
-    parquet_by_subject(raw, split, rows)
+def write_hub_files(raw: Path, split: str, rows: list[Row]) -> None:
+    write_one_parquet_file(raw, split, rows)
+    write_parquet_by_subject(raw, split, rows)
 
 
 def write_tables(raw: Path, split: str, rows: list[Row]) -> None:
     (raw / split).mkdir(parents=True, exist_ok=True)
-    for name, part in by_subject(rows).items():
+    for name, part in group_by_subject(rows).items():
         with (raw / split / f"{name}_{split}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([row["question"], *row["choices"], "ABCD"[row["answer"]]] for row in part)
 
 
-def write_lines(raw: Path, split: str, rows: list[Row]) -> None:
+def write_jsonl_file(raw: Path, split: str, rows: list[Row]) -> None:
     text = "".join(json.dumps({"id": f"{split}-{n}", **row}) + "\n" for n, row in enumerate(rows))
     (raw / f"mmlu_{split}.jsonl").write_text(text)
 
 
-def packed_lines(raw: Path, split: str, rows: list[Row]) -> None:
-    write_lines(raw, split, rows)
+def write_gzip_jsonl_file(raw: Path, split: str, rows: list[Row]) -> None:
+    write_jsonl_file(raw, split, rows)
     plain = raw / f"mmlu_{split}.jsonl"
     (raw / f"mmlu_{split}.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
     plain.unlink()
@@ -96,13 +96,13 @@ def packed_lines(raw: Path, split: str, rows: list[Row]) -> None:
 
 Writer = Callable[[Path, str, list[Row]], None]
 LAYOUTS: list[Writer] = [
-    one_parquet,
-    two_parquet_shards,
-    parquet_by_subject,
-    whole_hub,
+    write_one_parquet_file,
+    write_parquet_shards,
+    write_parquet_by_subject,
+    write_hub_files,
     write_tables,
-    write_lines,
-    packed_lines,
+    write_jsonl_file,
+    write_gzip_jsonl_file,
 ]
 
 
@@ -123,7 +123,7 @@ def read_error() -> str:
 def test_every_layout_gives_the_same_benchmark_sorted_by_subject(raw: Path, write: Writer) -> None:
     write(raw, "test", TEST)
     write(raw, "dev", DEV)
-    assert read_converted() == WANTED
+    assert read_converted() == EXPECTED_SPLITS
 
 
 @pytest.mark.parametrize("write", LAYOUTS)
@@ -132,7 +132,7 @@ def test_validation_and_other_files_are_ignored(raw: Path, write: Writer) -> Non
         write(raw, split, rows)
     (raw / "SOURCE.md").write_text("# where it is from")
     (raw / "counts_per_subject.json").write_text("{}")
-    assert read_converted() == WANTED
+    assert read_converted() == EXPECTED_SPLITS
 
 
 @pytest.mark.parametrize("write", LAYOUTS)
@@ -140,17 +140,17 @@ def test_validation_and_other_files_are_ignored(raw: Path, write: Writer) -> Non
 def test_a_missing_split_is_named_in_the_error(raw: Path, write: Writer, present: str) -> None:
     write(raw, present, TEST)
     absent = "dev" if present == "test" else "test"
-    assert read_error().startswith(f"data/mmlu/raw: no {absent} files among the ")
+    assert re.match(rf"data/mmlu/raw: .*\b{absent} files", read_error())
 
 
 def test_a_subject_without_dev_questions_is_named_in_the_error(raw: Path) -> None:
-    write_lines(raw, "test", TEST)
-    write_lines(raw, "dev", DEV[:1])
-    assert read_error().startswith("data/mmlu/raw: subject 'astronomy' ")
+    write_jsonl_file(raw, "test", TEST)
+    write_jsonl_file(raw, "dev", DEV[:1])
+    assert re.match("data/mmlu/raw: .*'astronomy'", read_error())
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
-    for write in (one_parquet, write_tables):
+    for write in (write_one_parquet_file, write_tables):
         write(raw, "test", TEST)
         write(raw, "dev", DEV)
     assert re.match("data/mmlu/raw: .*parquet and CSV", read_error())
@@ -164,46 +164,46 @@ def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
     assert "https://huggingface.co/datasets/cais/mmlu" in message
 
 
-BAD = {
+INVALID_QUESTIONS = {
     "an index out of range": (make_question("a", "q", 4), r"answer .*0 to 3.*\b4$"),
     "a negative index": (make_question("a", "q", -1), r"answer .*0 to 3.*-1$"),
     "three choices": (make_question("a", "q", 0, "xyz"), r"four .*\b3\b"),
     "five choices": (make_question("a", "q", 0, "vwxyz"), r"four .*\b5\b"),
     "an empty question": (make_question("a", " "), "`question` "),
-    "no subject": (make_question("", "q"), "`subject` "),
+    "an empty subject": (make_question("", "q"), "`subject` "),
 }
-GOOD = make_question("a", "good")
+VALID_QUESTION = make_question("a", "good")
 
 
-@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("row", "expected"), INVALID_QUESTIONS.values(), ids=INVALID_QUESTIONS)
 def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, expected: str) -> None:
-    write_lines(raw, "test", [GOOD, row])
-    write_lines(raw, "dev", [GOOD])
+    write_jsonl_file(raw, "test", [VALID_QUESTION, row])
+    write_jsonl_file(raw, "dev", [VALID_QUESTION])
     assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{expected}", read_error())
 
 
-@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("row", "expected"), INVALID_QUESTIONS.values(), ids=INVALID_QUESTIONS)
 def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, expected: str) -> None:
-    one_parquet(raw, "test", [GOOD, row])
-    one_parquet(raw, "dev", [GOOD])
+    write_one_parquet_file(raw, "test", [VALID_QUESTION, row])
+    write_one_parquet_file(raw, "dev", [VALID_QUESTION])
     assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{expected}", read_error())
 
 
-BAD_TABLES = {
+INVALID_TABLES = {
     "another letter": (b"q,w,x,y,z,E\n", "answer .*A to D.*'E'$"),
     "two letters": (b"q,w,x,y,z,AB\n", "answer .*A to D.*'AB'$"),
-    "no letter": (b"q,w,x,y,z,\n", "answer .*A to D.*''$"),
+    "an empty answer": (b"q,w,x,y,z,\n", "answer .*A to D.*''$"),
     "three choices": (b"q,w,x,y,A\n", r"four .*\b3\b"),
     "one cell": (b"q\n", r"four .*\b0\b"),
-    "not UTF-8": (b"q,w,\xff,y,z,A\n", "byte 5 is not UTF-8"),
-    "a quote that never closes": (b'q,w,x,y,"z,A\nq,w,x,y,z,A', r"four .*\b3\b"),
-    "old line ends": (b"q,w,x,y,z,A\rq,w,x,y,z,A", "not valid CSV"),
+    "not UTF-8": (b"q,w,\xff,y,z,A\n", "byte 5 .*UTF-8"),
+    "an unclosed quote": (b'q,w,x,y,"z,A\nq,w,x,y,z,A', r"four .*\b3\b"),
+    "carriage returns": (b"q,w,x,y,z,A\rq,w,x,y,z,A", "CSV"),
 }
 
 
-@pytest.mark.parametrize(("content", "expected"), BAD_TABLES.values(), ids=BAD_TABLES)
+@pytest.mark.parametrize(("content", "expected"), INVALID_TABLES.values(), ids=INVALID_TABLES)
 def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, expected: str) -> None:
-    write_tables(raw, "dev", [GOOD])
+    write_tables(raw, "dev", [VALID_QUESTION])
     (raw / "test").mkdir()
     (raw / "test/a_test.csv").write_bytes(b'"two\nlines",w,x,y,z,A\n\n' + content)
     last = 4 + content.count(b"\nq")
@@ -211,37 +211,39 @@ def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, expe
 
 
 def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
-    write_lines(raw, "dev", [GOOD])
+    write_jsonl_file(raw, "dev", [VALID_QUESTION])
     (raw / "mmlu_test.jsonl").write_text('{"subject": \n')
-    assert read_error().startswith("data/mmlu/raw/mmlu_test.jsonl:1: not valid JSON")
+    assert read_error().startswith("data/mmlu/raw/mmlu_test.jsonl:1: ")
 
 
-def test_choices_that_are_not_texts_are_refused(raw: Path) -> None:
-    write_lines(raw, "test", [make_question("a", "q", 0, [1, 2, 3, "x"])])
-    write_lines(raw, "dev", [GOOD])
+def test_choices_that_are_not_strings_are_an_error(raw: Path) -> None:
+    write_jsonl_file(raw, "test", [make_question("a", "q", 0, [1, 2, 3, "x"])])
+    write_jsonl_file(raw, "dev", [VALID_QUESTION])
     assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", read_error())
 
 
 def test_a_broken_parquet_file_is_an_error_of_one_line(raw: Path) -> None:
-    one_parquet(raw, "dev", [GOOD])
+    write_one_parquet_file(raw, "dev", [VALID_QUESTION])
     (raw / "all/test-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert read_error().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
 
 
 def test_a_parquet_file_without_a_column_is_an_error_of_one_line(raw: Path) -> None:
-    one_parquet(raw, "dev", [GOOD])
-    one_parquet(raw, "test", [{key: value for key, value in GOOD.items() if key != "subject"}])
-    assert read_error().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: no column 'subject'")
+    write_one_parquet_file(raw, "dev", [VALID_QUESTION])
+    write_one_parquet_file(raw, "test", [{key: value for key, value in VALID_QUESTION.items() if key != "subject"}])
+    message = read_error()
+    assert message.startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
+    assert "'subject'" in message
 
 
-@pytest.mark.parametrize("write", [packed_lines, write_tables, one_parquet])
-def test_the_real_questions_are_all_there_in_any_layout(raw: Path, write: Writer) -> None:
+@pytest.mark.parametrize("write", [write_gzip_jsonl_file, write_tables, write_one_parquet_file])
+def test_all_real_questions_are_converted_from_any_layout(raw: Path, write: Writer) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real MMLU cannot be read")
     source = {}
     for split in ("test", "dev"):
         with gzip.open(SHARED / f"mmlu_{split}.jsonl.gz", "rt", encoding="utf-8") as file:
-            source[split] = [{key: row[key] for key in GOOD} for row in map(json.loads, file)]
+            source[split] = [{key: row[key] for key in VALID_QUESTION} for row in map(json.loads, file)]
         write(raw, split, source[split])
     splits = read_converted()
     assert (len(splits["test"]), len(splits["dev"])) == (14_042, 285)

@@ -1,4 +1,4 @@
-"""Nova's training data becomes canonical comments and a taxonomy, whatever prompt it is wrapped in."""
+"""Training data of Nova becomes canonical comments and a taxonomy, with any prompt around the comments."""
 
 import gzip
 import json
@@ -20,12 +20,12 @@ LOCK = {"content": "lock jams", "E1": "Door", "E2": "Lock: how it turns", "emoti
 PRICE = {"content": "dear", "E1": "Price", "E2": "Too dear: costs too much", "emotion": "anger"}
 
 
-def make_example(comment: str, *segments: Row, prompt: str = "Label this:\n{}\nAnswer in JSON.", **more: Any) -> Row:
+def make_example(comment: str, *segments: Row, prompt: str = "Label this:\n{}\nAnswer in JSON.", **fields: Any) -> Row:
     turns = (prompt.format(comment), json.dumps(list(segments) or [LOCK]))
     comments = [
         {"role": role, "content": [{"text": text}]} for role, text in zip(("user", "assistant"), turns, strict=True)
     ]
-    return {"schemaVersion": "bedrock-conversation-2024", "messages": comments, **more}
+    return {"schemaVersion": "bedrock-conversation-2024", "messages": comments, **fields}
 
 
 FIRST, SECOND = make_example("The lock jams.", LOCK), make_example("Good, but dear!", PRICE, LOCK)
@@ -124,8 +124,11 @@ def test_the_shared_text_does_not_depend_on_the_order_of_the_turns() -> None:
 
 
 def test_the_last_turns_of_a_longer_conversation_are_the_comment_and_its_labels(raw: Path) -> None:
-    shown = make_example("An example", PRICE)["messages"]
-    rows = [{**row, "system": [{"text": "Be brief."}], "messages": shown + row["messages"]} for row in (FIRST, SECOND)]
+    example_turns = make_example("An example", PRICE)["messages"]
+    rows = [
+        {**row, "system": [{"text": "Be brief."}], "messages": example_turns + row["messages"]}
+        for row in (FIRST, SECOND)
+    ]
     write_jsonl(raw / "a.jsonl", rows)
     assert read_texts() == ["The lock jams.", "Good, but dear!"]
 
@@ -137,9 +140,11 @@ def test_equal_conversations_need_a_prompt_file(raw: Path) -> None:
     assert read_texts() == ["The lock jams."] * 2
 
 
-def test_a_content_that_is_partly_in_the_prompt_names_its_line(raw: Path) -> None:
-    dear = {"content": "Price: dear", "L1": "x"}
-    rows = [make_example(f"Price: {how}", segment) for how, segment in (("dear", dear), ("fair", {"L1": "x"}))]
+def test_the_error_of_a_content_partly_in_the_prompt_names_its_line(raw: Path) -> None:
+    dear_segment = {"content": "Price: dear", "L1": "x"}
+    rows = [
+        make_example(f"Price: {price}", segment) for price, segment in (("dear", dear_segment), ("fair", {"L1": "x"}))
+    ]
     write_jsonl(raw / "a.jsonl", rows)
     assert re.match(r"data/nova/raw/a\.jsonl:1: .*'Price: dear' .*prompt\.txt", read_error())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
@@ -153,37 +158,35 @@ def test_a_content_that_is_not_in_the_comment_is_kept(raw: Path) -> None:
     assert read_texts() == ["It jams", "b"]
 
 
-def test_a_turn_without_the_given_prompt_names_its_line(raw: Path) -> None:
+def test_the_error_of_a_turn_without_the_prompt_names_its_line(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, make_example("x", prompt="Otherwise: {}")])
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
     assert re.match(r"data/nova/raw/a\.jsonl:2: .*prompt\.txt", read_error())
 
 
 @pytest.mark.parametrize(("text", "times"), [("Label this:", 0), ("{comment} {comment}", 2)])
-def test_a_prompt_without_one_placeholder_names_the_file(raw: Path, text: str, times: int) -> None:
+def test_the_error_of_a_prompt_without_exactly_one_placeholder_names_the_file(raw: Path, text: str, times: int) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
     (raw / "prompt.txt").write_text(text)
-    assert re.match(rf"data/nova/raw/prompt\.txt: .*\{{comment\}} .*\b{times} times", read_error())
+    assert re.match(rf"data/nova/raw/prompt\.txt: .*\{{comment\}} .*\bgot {times}\b", read_error())
 
 
 def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
     run_conversion()
-    assert capsys.readouterr().out.splitlines() == [
-        "convert: 2 comments, 2 paths of 2 levels",
-        "convert: prompt that was removed: 12 characters before each comment (...'Label this:\\n'), "
-        "16 after it ('\\nAnswer in JSON.'...)",
-    ]
+    counts, prompt = capsys.readouterr().out.splitlines()
+    assert re.findall(r"\d+", counts) == ["2", "2", "2"]
+    assert re.findall(r"\d+", prompt) == ["12", "16"]
+    assert all(text in prompt for text in (r"'Label this:\n'", r"'\nAnswer in JSON.'"))
 
 
-def test_without_a_prompt_nothing_is_left_out(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_prompt_nothing_is_removed(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(raw / "a.jsonl", (make_example(text, prompt="{}") for text in ("One", "Two")))
     run_conversion()
-    expected = "convert: prompt that was removed: 0 characters before each comment, 0 after it"
-    assert capsys.readouterr().out.splitlines()[1] == expected
+    assert re.findall(r"\d+", capsys.readouterr().out.splitlines()[1]) == ["0", "0"]
 
 
-def test_ids_are_those_of_the_rows_else_by_text_and_unique(raw: Path) -> None:
+def test_ids_come_from_the_rows_or_from_the_text_and_are_unique(raw: Path) -> None:
     rows = [
         make_example("One", id="mine"),
         make_example("Two"),
@@ -198,10 +201,10 @@ def test_ids_are_those_of_the_rows_else_by_text_and_unique(raw: Path) -> None:
     assert names[3] == f"{names[1]}-2"
     assert len(set(names)) == 5
     write_jsonl(raw / "a.jsonl", [make_example("New", PRICE), make_example("Two", LOCK, PRICE)])
-    assert read_converted()[1]["id"] == names[1], "by text alone"
+    assert read_converted()[1]["id"] == names[1], "the id depends only on the text"
 
 
-def test_a_duplicate_id_names_both_lines(raw: Path) -> None:
+def test_the_error_of_a_duplicate_id_names_both_lines(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [make_example("One", id="x"), SECOND])
     write_jsonl(raw / "b.jsonl", [make_example("Two", id="x")])
     assert re.match(r"data/nova/raw/b\.jsonl:1: .*id 'x' .*data/nova/raw/a\.jsonl:1\b", read_error())
@@ -218,9 +221,9 @@ def test_next_to_a_training_file_the_test_file_is_the_test_set(raw: Path) -> Non
 
 
 def test_levels_may_be_named_l_or_e_with_any_depth(raw: Path) -> None:
-    deep = {f"L{depth}": f"l{depth}" for depth in (10, *range(1, 10))}
-    even = {key.replace("L", "E"): label for key, label in deep.items()}
-    write_jsonl(raw / "a.jsonl", [make_example("One", deep), make_example("Two", even)])
+    l_levels = {f"L{depth}": f"l{depth}" for depth in (10, *range(1, 10))}
+    e_levels = {key.replace("L", "E"): label for key, label in l_levels.items()}
+    write_jsonl(raw / "a.jsonl", [make_example("One", l_levels), make_example("Two", e_levels)])
     rows = read_converted()
     assert rows[0]["segments"] == rows[1]["segments"] == [{f"L{d}": f"l{d}" for d in range(1, 11)}]
 
@@ -238,14 +241,13 @@ def test_a_name_with_two_descriptions_keeps_the_first_and_prints_both(
     leaves = ["Lock", "Lock: turns", "Lock: jams", "Lock:turns ", "Key: opens"]
     write_jsonl(raw / "a.jsonl", (make_example(f"c{n}", {"L1": "Door", "L2": leaf}) for n, leaf in enumerate(leaves)))
     run_conversion()
-    assert capsys.readouterr().out.splitlines()[2:] == [
-        "convert: 1 paths have several descriptions, the first is kept: 'Door > Lock' as 'turns', not 'jams'"
-    ]
+    (line,) = capsys.readouterr().out.splitlines()[2:]
+    assert re.findall("'[^']*'", line) == ["'Door > Lock'", "'turns'", "'jams'"]
     leaves = load_taxonomy("data/prepared/comments/taxonomy.csv").leaves
     assert leaves == {("Door", "Key"): "opens", ("Door", "Lock"): "turns"}
 
 
-def test_an_own_taxonomy_is_used_and_its_leaves_keep_their_colons(raw: Path) -> None:
+def test_a_taxonomy_file_is_used_and_its_leaves_keep_their_colons(raw: Path) -> None:
     (raw / "taxonomy.csv").write_text("L1,L2,description\nDoor,Lock: new,\nDoor,Lock,any other\nDoor,Never seen,\n")
     rows = [make_example(f"c{leaf}", {"L1": "Door", "L2": leaf}) for leaf in ("Lock: new", "Lock: old")]
     write_jsonl(raw / "a.jsonl", rows)
@@ -257,41 +259,41 @@ def test_an_own_taxonomy_is_used_and_its_leaves_keep_their_colons(raw: Path) -> 
     }
 
 
-def test_a_taxonomy_of_another_depth_names_both_depths(raw: Path) -> None:
+def test_the_error_of_a_taxonomy_with_another_depth_names_both_depths(raw: Path) -> None:
     (raw / "taxonomy.csv").write_text("L1\nDoor\n")
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
     assert re.match(r"data/nova/raw/taxonomy\.csv: expected 2 levels .*\b1\b", read_error())
 
 
-def make_answered(text: str) -> Row:
+def make_example_with_answer(text: str) -> Row:
     row = make_example("x")
     row["messages"][1]["content"][0]["text"] = text
     return row
 
 
-NO_LIST = "last turn .*JSON list"
-BAD = {
-    "no JSON": (make_answered("Sorry."), NO_LIST),
-    "JSON cut short": (make_answered('[{"L1": "x"'), NO_LIST),
-    "a list of words": (make_answered('["Door"]'), NO_LIST),
-    "brackets without end": (make_answered("[" * 100_000 + "]"), NO_LIST),
-    "no segment": (make_answered("[]"), "last turn .*segment"),
-    "no level": (make_example("x", {"content": "x"}), "segment 1: .*none$"),
-    "a gap": (make_example("x", LOCK, {"E1": "a", "E3": "b"}), "segment 2: .*E1, E3$"),
-    "both kinds of level": (make_example("x", {"E1": "a", "L2": "b"}), "segment 1: .*E1, L2$"),
-    "a level twice": (make_example("x", {"E1": "a", "L1": "b"}), "segment 1: .*E1, L1$"),
-    "an empty level": (make_example("x", {"E1": "a", "E2": " "}), "segment 1: .*`E2`, got ' '"),
+LIST_EXPECTED = "last turn .*JSON list"
+INVALID_ROWS = {
+    "text instead of JSON": (make_example_with_answer("Sorry."), LIST_EXPECTED),
+    "truncated JSON": (make_example_with_answer('[{"L1": "x"'), LIST_EXPECTED),
+    "a list of words": (make_example_with_answer('["Door"]'), LIST_EXPECTED),
+    "unclosed brackets": (make_example_with_answer("[" * 100_000 + "]"), LIST_EXPECTED),
+    "an empty list": (make_example_with_answer("[]"), "last turn .*segment"),
+    "a segment without levels": (make_example("x", {"content": "x"}), "segment 1: .*none$"),
+    "a missing second level": (make_example("x", LOCK, {"E1": "a", "E3": "b"}), "segment 2: .*E1, E3$"),
+    "E and L levels together": (make_example("x", {"E1": "a", "L2": "b"}), "segment 1: .*E1, L2$"),
+    "a duplicate level": (make_example("x", {"E1": "a", "L1": "b"}), "segment 1: .*E1, L1$"),
+    "an empty level": (make_example("x", {"E1": "a", "E2": " "}), "segment 1: .*`E2`.*' '"),
     "a level that is null": (make_example("x", {"E1": None, "E2": "a"}), "segment 1: .*E2$"),
-    "fewer levels": (make_example("x", {"E1": "a"}), r"segment 1: expected 2 .*got 1\b"),
-    "no name": (make_example("x", {"E1": "a", "E2": ": turns"}), "segment 1: .*': turns'"),
-    "a number as emotion": (make_example("x", {**LOCK, "emotion": 1}), r"segment 1: .*`emotion`, got 1\b"),
+    "fewer levels": (make_example("x", {"E1": "a"}), r"segment 1: .*\b2 .*\b1\b"),
+    "a description without a label": (make_example("x", {"E1": "a", "E2": ": turns"}), "segment 1: .*': turns'"),
+    "a number as emotion": (make_example("x", {**LOCK, "emotion": 1}), r"segment 1: .*`emotion`.*\b1\b"),
     "another schema": (
         make_example("x", schemaVersion="2"),
-        "`schemaVersion`: .*bedrock-conversation-2024, got '2'",
+        "`schemaVersion`: .*bedrock-conversation-2024.*'2'",
     ),
-    "no messages": ({"messages": "x"}, "`messages`"),
-    "no turn": ({"messages": []}, r"\bnone\b"),
-    "a question alone": (
+    "a string as messages": ({"messages": "x"}, "`messages`"),
+    "empty messages": ({"messages": []}, r"\bnone\b"),
+    "a question without an answer": (
         {"messages": FIRST["messages"][:1]},
         r"\buser\b",
     ),
@@ -299,7 +301,7 @@ BAD = {
         {"messages": [{"role": "user", "content": "x"}, *FIRST["messages"][1:]]},
         "`content`",
     ),
-    "a picture": (
+    "an image": (
         {"messages": [{"role": "user", "content": [{"image": {}}]}, *FIRST["messages"][1:]]},
         "`content` .*image",
     ),
@@ -307,17 +309,17 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("row", "expected"), INVALID_ROWS.values(), ids=INVALID_ROWS)
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_an_error_names_file_and_line(raw: Path, name: str, row: Row, expected: str) -> None:
-    lines = "\n".join(json.dumps(each) for each in (FIRST, SECOND)) + "\n\n" + json.dumps(row) + "\n"
+    lines = "\n".join(json.dumps(example) for example in (FIRST, SECOND)) + "\n\n" + json.dumps(row) + "\n"
     (raw / name).write_bytes(lines.encode() if name == "a.jsonl" else gzip.compress(lines.encode()))
     assert re.match(rf"data/nova/raw/{re.escape(name)}:4: .*?{expected}", read_error())
 
 
 def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
     (raw / "a.jsonl").write_text(json.dumps(FIRST) + '\n{"messages": \n')
-    assert read_error().startswith("data/nova/raw/a.jsonl:2: not valid JSON")
+    assert read_error().startswith("data/nova/raw/a.jsonl:2: ")
 
 
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
@@ -326,10 +328,18 @@ def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
 
 
 def test_null_counts_as_missing_and_labels_are_normalized(raw: Path) -> None:
-    odd = {"content": None, "E1": "Ha\u00adrdware", "E2": "Ja\u0308ms:  it\njams ", "E3": None, "emotion": " joy\u200b"}
-    (raw / "train.jsonl").write_text(json.dumps(make_example("Good.", odd, split=None)) + "\n", encoding="utf-8")
+    raw_segment = {
+        "content": None,
+        "E1": "Ha\u00adrdware",
+        "E2": "Ja\u0308ms:  it\njams ",
+        "E3": None,
+        "emotion": " joy\u200b",
+    }
+    (raw / "train.jsonl").write_text(
+        json.dumps(make_example("Good.", raw_segment, split=None)) + "\n", encoding="utf-8"
+    )
     (raw / "test.jsonl").write_text(
-        json.dumps(make_example("Bad.", odd, lang=None, split=None)) + "\n", encoding="utf-8"
+        json.dumps(make_example("Bad.", raw_segment, lang=None, split=None)) + "\n", encoding="utf-8"
     )
     segment = {"L1": "Hardware", "L2": "J\u00e4ms", "emotion": "joy"}
     assert [(row["split"], row["segments"]) for row in read_converted()] == [("test", [segment]), ("train", [segment])]

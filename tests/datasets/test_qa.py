@@ -1,4 +1,4 @@
-"""A benchmark is taken from the training sets of ARC and OpenBookQA; the general data has none of its questions."""
+"""A benchmark is made from the training sets of ARC and OpenBookQA; the general data has none of its questions."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def make_prompt(question: str, choices: list[str]) -> str:
     return f"Please choose the correct answer to the question: {question}\n\n{listed}\n\nAnswer format: answer1/answer2"
 
 
-def make_exercise(task: str, number: int) -> tuple[str, str]:
+def make_prompt_and_answer(task: str, number: int) -> tuple[str, str]:
     return make_prompt(f"{task}: what is {number}?", ["a", "b", f"c{number}", "d"]), "the correct answer is answer3"
 
 
@@ -34,20 +34,21 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def write_arrays(raw: Path, count: int = 12) -> None:
+def write_json_files(raw: Path, count: int = 12) -> None:
     for task in TASKS:
         rows = [
-            dict(zip(("instruction", "output"), make_exercise(task, n), strict=True)) for n in reversed(range(count))
+            dict(zip(("instruction", "output"), make_prompt_and_answer(task, number), strict=True))
+            for number in reversed(range(count))
         ]
         (raw / task).mkdir()
         (raw / task / "train.json").write_text(json.dumps([{**row, "input": "", "answer": "answer3"} for row in rows]))
 
 
-def write_lines(raw: Path, count: int = 12) -> None:
+def write_jsonl_file(raw: Path, count: int = 12) -> None:
     rows = [
-        {"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}], "task": task}
+        {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}], "task": task}
         for task in TASKS
-        for ask, answer in (make_exercise(task, n) for n in range(count))
+        for prompt, answer in (make_prompt_and_answer(task, number) for number in range(count))
     ]
     boolq = {
         "messages": [{"role": "user", "content": "Is it?"}, {"role": "assistant", "content": "true"}],
@@ -62,31 +63,35 @@ def run_conversion() -> dict[str, list[dict]]:
     return {split: read_jsonl(f"data/prepared/benchmark/{split}.jsonl") for split in ("test", "dev")}
 
 
-def test_both_forms_give_the_same_questions_in_any_order(raw: Path) -> None:
-    write_arrays(raw)
-    first = run_conversion()
+def test_json_and_jsonl_files_give_the_same_questions_in_any_order(raw: Path) -> None:
+    write_json_files(raw)
+    splits = run_conversion()
     for path in sorted(raw.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
-    write_lines(raw)
-    assert run_conversion() == first
-    assert [len(first[split]) for split in ("test", "dev")] == [9, 15]
-    assert {row["answer"] for row in first["test"]} == {2}
+    write_jsonl_file(raw)
+    assert run_conversion() == splits
+    assert [len(splits[split]) for split in ("test", "dev")] == [9, 15]
+    assert {row["answer"] for row in splits["test"]} == {2}
     assert load_questions(Path("data/prepared/benchmark")).keys() == set(TASKS.values())
 
 
 def test_no_question_is_in_both_splits_or_twice(raw: Path) -> None:
-    write_arrays(raw)
+    write_json_files(raw)
     (raw / "more/ARC-Easy").mkdir(parents=True)
-    copies = [dict(zip(("instruction", "output"), make_exercise("openbookqa", n), strict=True)) for n in range(3)]
-    (raw / "more/ARC-Easy/train.json").write_text(json.dumps(copies))  # questions of another subject as well
-    write_lines(raw)
-    found = [row["question"] for rows in run_conversion().values() for row in rows]
-    assert len(found) == len(set(found)) == 24
+    copies = [
+        dict(zip(("instruction", "output"), make_prompt_and_answer("openbookqa", number), strict=True))
+        for number in range(3)
+    ]
+    (raw / "more/ARC-Easy/train.json").write_text(json.dumps(copies))  # also in the file of another subject
+    write_jsonl_file(raw)
+    questions = [row["question"] for rows in run_conversion().values() for row in rows]
+    assert len(questions) == len(set(questions)) == 24
 
 
 def test_the_general_data_has_none_of_the_questions(raw: Path) -> None:
-    write_lines(raw)
-    assert [one.messages[0]["content"] for one in read_examples(raw / "llm_adapters_qa_train.jsonl")] == ["Is it?"]
+    write_jsonl_file(raw)
+    examples = read_examples(raw / "llm_adapters_qa_train.jsonl")
+    assert [example.messages[0]["content"] for example in examples] == ["Is it?"]
 
 
 def test_a_question_without_four_choices_is_left_out() -> None:
@@ -97,14 +102,14 @@ def test_a_question_without_four_choices_is_left_out() -> None:
         is None
     )
     assert parse_question(Exercise("arc-easy", "Is it?", "true")) is None
-    found = parse_question(Exercise("arc-easy", make_prompt("Q: one\ntwo?", ["a b", "b", "c", "d"]), answer))
-    assert found == ("Q: one\ntwo?", ("a b", "b", "c", "d"), 2)
+    question = parse_question(Exercise("arc-easy", make_prompt("Q: one\ntwo?", ["a b", "b", "c", "d"]), answer))
+    assert question == ("Q: one\ntwo?", ("a b", "b", "c", "d"), 2)
 
 
-def test_too_few_questions_and_unexpected_rows_are_named_in_the_error(raw: Path) -> None:
+def test_the_error_names_the_location_of_missing_questions_and_invalid_rows(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/qa/raw: no \.json"):
         run_conversion()
-    write_arrays(raw, count=6)
+    write_json_files(raw, count=6)
     with pytest.raises(InputError, match=r"^data/qa/raw: arc_easy: .*\b9\b.*\b6\b"):
         run_conversion()
     (raw / "openbookqa/train.json").write_text('[{"instruction": "x"}]')

@@ -43,16 +43,16 @@ def test_a_parquet_file_becomes_comments(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     folder = write_source({}, {"format": "parquet", "columns": {"id": "n", "text": "t", "levels": ["l"]}})
     write_parquet(folder / "a.parquet", [{"n": 1, "t": "Hi", "l": ["a", "b"]}, {"n": 2, "t": None, "l": ["a"]}])
-    made = prepare_folder(folder)
-    assert [(row["id"], len(row["segments"])) for row in made.rows] == [("1", 2)]
+    prepared = prepare_folder(folder)
+    assert [(row["id"], len(row["segments"])) for row in prepared.rows] == [("1", 2)]
     (folder / "a.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-9])
-    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a complete parquet file"):
+    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: "):
         prepare_folder(folder)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project, and a hub cache with one data set."""
+    """Make a project, and a hub cache with one data set."""
     copy_code(tmp_path / "project")
     cached = tmp_path / "hub/datasets--me--tiny"
     snapshot = cached / "snapshots" / COMMIT
@@ -83,24 +83,24 @@ def run_prepare(project: Path, kind: str = "comments", **source: Any) -> "subpro
 
 
 @pytest.mark.slow
-def test_hub_data_comes_from_the_cache_at_its_commit_with_the_names_of_its_classes(project: Path) -> None:
-    done = run_prepare(project, revision=COMMIT, columns={"text": "text", "levels": ["label"]})
-    assert (done.returncode, done.stderr) == (0, "")
+def test_hub_data_is_read_from_the_cache_with_class_names_as_labels(project: Path) -> None:
+    result = run_prepare(project, revision=COMMIT, columns={"text": "text", "levels": ["label"]})
+    assert (result.returncode, result.stderr) == (0, "")
     rows = read_jsonl(project / "data/prepared/comments/comments.jsonl")
     assert [(row["text"], row["segments"]) for row in rows] == [("Dear", [{"L1": "Price"}]), ("Jams", [{"L1": "Lock"}])]
 
 
 @pytest.mark.slow
-def test_hub_data_is_general_data_with_the_repository_as_its_source(project: Path) -> None:
+def test_hub_data_becomes_general_data_with_the_repository_as_source(project: Path) -> None:
     columns = {"instruction": "text", "output": "label"}
-    done = run_prepare(project, "general", revision=COMMIT, layout="alpaca", columns=columns, license="MIT")
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run_prepare(project, "general", revision=COMMIT, layout="alpaca", columns=columns, license="MIT")
+    assert (result.returncode, result.stderr) == (0, "")
     row = read_jsonl(project / "data/prepared/general/general.jsonl")[0]
     assert (row["source"], row["license"], row["messages"][1]["content"]) == ("me/tiny", "MIT", "Price")
 
 
 @pytest.mark.slow
-def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Path) -> None:
+def test_an_invalid_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Path) -> None:
     (snapshot,) = project.parent.glob("hub/*/snapshots/*")
     rows = [
         {"conversations": [{"from": role, "value": "Hi"} for role in roles]}
@@ -109,8 +109,8 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
     write_parquet(snapshot / "data/train-00000-of-00001.parquet", rows)
     (snapshot / "README.md").write_text("---\nconfigs: [{config_name: default, data_files: data/train-*}]\n---\n")
     (project / "params.yaml").write_text("data: {general: mine}\ngeneral_rows: {on_bad_row: reject}\n")
-    done = run_prepare(project, "general", revision=COMMIT, layout="sharegpt")
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run_prepare(project, "general", revision=COMMIT, layout="sharegpt")
+    assert (result.returncode, result.stderr) == (0, "")
     prepared = project / "data/prepared/general"
     assert len(read_jsonl(prepared / "general.jsonl")) == 2
     assert [(row["file"], row["line"]) for row in read_jsonl(prepared / REJECTED)] == [("me/tiny@01234567", 2)]
@@ -118,22 +118,25 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "expected"),
+    ("source", "location", "value"),
     [
-        ({"revision": "main"}, "data/mine/source.yaml: revision: expected the commit of the repository"),
-        ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot download me/tiny@ffffffff"),
-        ({"revision": COMMIT, "split": "nope"}, "data/mine/source.yaml: me/tiny@01234567: Bad split: nope"),
-        ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
+        ({"revision": "main"}, "revision: ", "commit"),
+        ({"revision": "f" * 40}, "repository: ", "me/tiny@ffffffff"),
+        ({"revision": COMMIT, "split": "nope"}, "me/tiny@01234567: ", "nope"),
+        ({"revision": COMMIT, "subset": "nope"}, "me/tiny@01234567: ", "nope"),
     ],
 )
-def test_unavailable_hub_data_is_a_one_line_error(project: Path, source: dict[str, str], expected: str) -> None:
-    done = run_prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"prepare: {expected}"), done.stderr
-    assert done.stderr.count("\n") == 1
+def test_unavailable_hub_data_is_a_one_line_error(
+    project: Path, source: dict[str, str], location: str, value: str
+) -> None:
+    result = run_prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"prepare: data/mine/source.yaml: {location}"), result.stderr
+    assert value in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
-def test_an_object_where_a_text_belongs_is_named_with_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_instead_of_text_is_an_error_with_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     source = {"format": "jsonl", "columns": {"text": "body", "levels": ["tags"]}}
     rows = '{"body": "a", "tags": ["x"]}\n{"body": {"html": "b"}, "tags": ["x"]}\n'

@@ -26,7 +26,7 @@ def find_reason(text: str, *questions: str, limits: Limits = LIMITS) -> str | No
 
 
 @pytest.mark.parametrize(("shared", "expected"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])
-def test_an_ngram_counts_from_its_length_on(shared: int, expected: str | None) -> None:
+def test_only_runs_of_at_least_13_words_are_an_overlap(shared: int, expected: str | None) -> None:
     text = " ".join(["so", *RUN[5 : 5 + shared], "and", "on"])
     assert find_reason(text, " ".join(RUN)) == expected
 
@@ -57,10 +57,10 @@ def test_an_ngram_may_span_lines() -> None:
     assert find_reason(text, " ".join(RUN)) == "13 words in a row"
 
 
-def test_each_text_has_its_own_result_with_the_first_test() -> None:
+def test_each_text_has_a_separate_result_with_the_first_test() -> None:
     index = OverlapIndex.from_texts(["what is it", EIGHT, "what is it"], [" ".join(RUN)], LIMITS)
     texts = ["", "What is it?", "nothing of the kind", EIGHT, "", " ".join(RUN[3:20]), "..."]
-    owners = [one.test if one else None for one in index.find_overlaps(texts)]
+    owners = [owner.test if owner else None for owner in index.find_overlaps(texts)]
     assert owners == [None, 0, None, 1, None, 3, None]
 
 
@@ -154,17 +154,17 @@ def test_short_texts_are_found_as_by_brute_force(seed: int) -> None:
     rng = random.Random(seed)
     questions = [tuple(rng.choices("abc", k=rng.randint(2, 7))) for _ in range(12)]
     texts = [tuple(rng.choices("abc", k=rng.randint(0, 8))) for _ in range(200)]
-    found = OverlapIndex.from_texts([" ".join(one) for one in questions], [], limits).find_overlaps(
-        [" ".join(one) for one in texts]
+    found = OverlapIndex.from_texts([" ".join(words) for words in questions], [], limits).find_overlaps(
+        [" ".join(words) for words in texts]
     )
     answers = {True: 0, False: 0}
-    for text, one in zip(texts, found, strict=True):
+    for text, overlap in zip(texts, found, strict=True):
         runs = {text[at : at + 5] for at in range(len(text) - 4)}
         shares = any(runs & {q[at : at + 5] for at in range(len(q) - 4)} for q in questions)
         expected = (
             shares or text in questions or any(changed_by_one(q, text, limits.fuzzy_match_min_words) for q in questions)
         )
-        assert (one is not None) == expected, text
+        assert (overlap is not None) == expected, text
         answers[expected] += 1
     assert min(answers.values()) > 20
 
@@ -187,8 +187,8 @@ def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_other_text()
     found = OverlapIndex.from_texts(questions, [], LIMITS).find_overlaps(
         [text for _, text in disguise_texts(chosen)] + general
     )
-    assert sum(one is not None for one in found[:200]) >= 190
-    assert sum(one is not None for one in found[200:]) <= 0.01 * len(general)
+    assert sum(overlap is not None for overlap in found[:200]) >= 190
+    assert sum(overlap is not None for overlap in found[200:]) <= 0.01 * len(general)
     assert all(found[at] for at in range(200) if at % 4 < 3), "what differs in case and spaces alone is always found"
 
 

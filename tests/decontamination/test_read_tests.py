@@ -4,5 +4,5 @@ from alloy.decontamination.read_tests import PROMPT_KEYS
 from alloy.formats.ifeval import FIELDS
 
 
-def test_the_known_keys_of_a_prompt_are_those_of_ifeval() -> None:
+def test_the_known_keys_of_a_prompt_match_ifeval() -> None:
     assert list(PROMPT_KEYS) == FIELDS

@@ -70,7 +70,7 @@ def test_bytes_that_are_not_text_are_ignored(path, opened, capsys):
     assert f"{path}: 3 " in capsys.readouterr().err
 
 
-def test_lm_eval_s_own_store_is_restored_afterwards():
+def test_the_cache_class_of_lm_eval_is_restored_afterwards():
     from lm_eval.api import model
 
     before = model.CachingLM

@@ -65,5 +65,5 @@ def test_a_prompt_over_the_context_is_skipped_and_counted() -> None:
         "cut": 1.0,
         "over_context": 1,
     }
-    with pytest.raises(InputError, match=r"^chat: .*\b1\b.*`data\.chat` in params\.yaml"):
+    with pytest.raises(InputError, match=r"^chat: .*\b1\b.*data\.chat\b.*params\.yaml"):
         summarize_answers(Counter({"finish context": 1}))

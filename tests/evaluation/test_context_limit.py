@@ -1,4 +1,4 @@
-"""Questions and prompts that do not fit the model's context are skipped and counted. Nothing is cut or crashes."""
+"""Questions and prompts that do not fit the model's context are skipped and counted."""
 
 from typing import Any
 
@@ -28,10 +28,10 @@ SHOWN = [make_question("What colour is the hat?")]
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    weights, tokens = make_model_and_tokenizer()
+    weights, tokenizer = make_model_and_tokenizer()
     assert weights.config.max_position_embeddings == CONTEXT
-    tokens.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
-    return SharedPrefixLM(pretrained=weights, tokenizer=tokens, batch_size=4)
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
+    return SharedPrefixLM(pretrained=weights, tokenizer=tokenizer, batch_size=4)
 
 
 @pytest.mark.parametrize("cloze", ClozePrompt)
@@ -72,8 +72,8 @@ def make_prompts(*texts: str) -> list[Row]:
 
 @pytest.mark.parametrize("kind", [SharedPrefixLM, HFLM])
 def test_prompts_over_the_context_are_skipped_and_counted(kind: Any) -> None:
-    weights, tokens = make_model_and_tokenizer()
-    lm = kind(pretrained=weights, tokenizer=tokens, batch_size=4)
+    weights, tokenizer = make_model_and_tokenizer()
+    lm = kind(pretrained=weights, tokenizer=tokenizer, batch_size=4)
     task = make_ifeval_task(make_prompts("Say it.", LONG, "Say it again."), 8)
     found = run_lm_eval(lm, [task], log_samples=True, apply_chat_template=True)
     assert [sample["doc_id"] for sample in found["samples"][TASK]] == [0, 2]

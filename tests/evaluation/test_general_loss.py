@@ -1,4 +1,4 @@
-"""The loss of each row is that of transformers, the KL is exact, and a model's layers are freed early enough."""
+"""The loss of each row equals transformers' loss, the KL is exact, and a model's layers are freed early enough."""
 
 import math
 import weakref
@@ -29,7 +29,7 @@ TOKENS = make_tokenizer()
 SUMS = ("base", "tuned", "kl")
 
 
-def random_model(seed: int, config: Any = None) -> Any:
+def make_random_model(seed: int, config: Any = None) -> Any:
     """Return a model with logits that differ a lot, so that errors are visible."""
     config = config or make_dense_config()
     config.initializer_range = 0.3
@@ -38,7 +38,7 @@ def random_model(seed: int, config: Any = None) -> Any:
 
 
 def save_small_model(folder: Path, seed: int) -> Path:
-    random_model(seed).save_pretrained(folder)
+    make_random_model(seed).save_pretrained(folder)
     TOKENS.save_pretrained(folder)
     return folder
 
@@ -54,7 +54,7 @@ def measure_loss(base: Path, tuned: Path, rows: list[dict], max_length: int = 10
     return [paired.measure_row(row) for row in rows]
 
 
-def own_loss(model: Any, row: dict) -> tuple[float, int]:
+def compute_loss(model: Any, row: dict) -> tuple[float, int]:
     """Return (transformers' mean loss of a row encoded as in training, number of its tokens)."""
     (ids,), (labels,) = (tokenize_rows([row], TOKENS)[key] for key in ("input_ids", "labels"))
     with torch.inference_mode():
@@ -63,10 +63,10 @@ def own_loss(model: Any, row: dict) -> tuple[float, int]:
 
 
 def test_the_loss_of_every_row_is_the_loss_of_transformers_on_the_tokens_of_training(models: tuple[Path, Path]) -> None:
-    whole = random_model(0), random_model(1)
+    whole = make_random_model(0), make_random_model(1)
     for row, found in zip(ROWS, measure_loss(*models, ROWS), strict=True):
         for name, model in zip(("base", "tuned"), whole, strict=True):
-            loss, tokens = own_loss(model, row)
+            loss, tokens = compute_loss(model, row)
             assert found["tokens"] == tokens
             assert found[name] / tokens == pytest.approx(loss, abs=1e-5)
 
@@ -77,7 +77,7 @@ def test_the_divergence_of_a_model_from_itself_is_0(models: tuple[Path, Path]) -
         assert row["base"] == row["tuned"] > 0
 
 
-def test_the_divergence_is_that_of_a_softmax_computed_by_hand() -> None:
+def test_the_divergence_matches_a_softmax_computed_by_hand() -> None:
     # One position whose next token is 1. Probabilities: base 1/2, 1/4, 1/4; tuned 1/4, 1/2, 1/4.
     base, tuned = (make_table_model(probabilities) for probabilities in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]))
     example = Example("a", [2, 1], 1, truncated=False)
@@ -118,7 +118,7 @@ ARCHITECTURES = {
 
 @pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_a_split_model_gives_the_logits_of_the_whole_model_after_its_layers_are_freed(config: Any) -> None:
-    whole, model = random_model(3, config()), random_model(3, config())
+    expected_model, model = make_random_model(3, config()), make_random_model(3, config())
     example = Example("a", list(range(20, 50)), 10, truncated=False)
     layers = weakref.ref(model.base_model)
     split = SplitModel(model)
@@ -126,7 +126,7 @@ def test_a_split_model_gives_the_logits_of_the_whole_model_after_its_layers_are_
     split.free_layers()
     assert layers() is None
     with torch.inference_mode():
-        expected = whole(input_ids=torch.tensor([example.tokens])).logits[0, 9:-1]
+        expected = expected_model(input_ids=torch.tensor([example.tokens])).logits[0, 9:-1]
     assert states.shape[0] == 20
     torch.testing.assert_close(split.compute_logits(states), expected, rtol=1e-5, atol=1e-5)
 
@@ -134,9 +134,9 @@ def test_a_split_model_gives_the_logits_of_the_whole_model_after_its_layers_are_
 def test_results_do_not_depend_on_how_many_positions_are_computed_at_a_time(
     models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = measure_loss(*models, ROWS[:6])
+    expected = measure_loss(*models, ROWS[:6])
     monkeypatch.setattr(general_loss, "POSITIONS", 2)
-    for row, other in zip(whole, measure_loss(*models, ROWS[:6]), strict=True):
+    for row, other in zip(expected, measure_loss(*models, ROWS[:6]), strict=True):
         assert [row[key] for key in SUMS] == pytest.approx([other[key] for key in SUMS], abs=1e-4)
 
 
@@ -150,13 +150,13 @@ def test_a_long_row_is_cut_and_one_with_a_long_prompt_is_left_out(models: tuple[
     rows = [{"id": "cut", "messages": [*question, {"role": "assistant", "content": answer}]}]
     turns = [{"role": "user", "content": answer}, {"role": "assistant", "content": "Red."}]
     rows.append({"id": "skipped", "messages": turns})
-    most = 30
-    cut, skipped = measure_loss(*models, rows, most)
-    (example,) = encode_rows(rows, TOKENS, most)
-    assert (len(example.tokens), cut["tokens"], cut["truncated"]) == (most, most - example.start, True)
+    max_length = 30
+    cut, skipped = measure_loss(*models, rows, max_length)
+    (example,) = encode_rows(rows, TOKENS, max_length)
+    assert (len(example.tokens), cut["tokens"], cut["truncated"]) == (max_length, max_length - example.start, True)
     assert skipped == {"id": "skipped", "tokens": 0}
-    (whole,) = encode_rows(rows[:1], TOKENS, 10_000)
-    assert whole.tokens[:most] == example.tokens
+    (uncut_example,) = encode_rows(rows[:1], TOKENS, 10_000)
+    assert uncut_example.tokens[:max_length] == example.tokens
     totals: Counter[str] = Counter()
     assert [count_row(row, totals) is None for row in (cut, skipped)] == [False, True]
     found = summarize_losses(totals)["tuned"]["loss"]
@@ -183,7 +183,7 @@ def test_without_a_row_that_fits_the_error_names_the_setting() -> None:
 
 
 def test_weights_that_are_not_finite_are_an_error_that_names_the_row(models: tuple[Path, Path], tmp_path: Path) -> None:
-    broken = random_model(1)
+    broken = make_random_model(1)
     with torch.no_grad():
         broken.model.norm.weight[0] = torch.nan
     broken.save_pretrained(tmp_path)

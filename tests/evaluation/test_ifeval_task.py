@@ -1,4 +1,4 @@
-"""Prompts and results are those of lm-eval's own IFEval."""
+"""Prompts and results equal lm-eval's IFEval."""
 
 import gzip
 import json
@@ -54,17 +54,17 @@ def make_sample(number: int, row: Row, answer: str) -> Row:
     return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify_answer(row, [answer])}
 
 
-def test_the_task_is_lm_eval_s_own_except_for_the_dataset() -> None:
+def test_the_task_equals_lm_eval_ifeval_except_for_the_dataset() -> None:
     text = (files("lm_eval") / "tasks/ifeval/ifeval.yaml").read_text(encoding="utf-8").replace("!function ", "")
-    own = yaml.safe_load(text)
-    ours = make_ifeval_task(PROMPTS, 1280).config
-    assert ours.generation_kwargs == own["generation_kwargs"]
-    assert (ours.output_type, ours.num_fewshot) == (own["output_type"], own["num_fewshot"])
+    lm_eval_task = yaml.safe_load(text)
+    config = make_ifeval_task(PROMPTS, 1280).config
+    assert config.generation_kwargs == lm_eval_task["generation_kwargs"]
+    assert (config.output_type, config.num_fewshot) == (lm_eval_task["output_type"], lm_eval_task["num_fewshot"])
     named = [
         {**metric, "aggregation": "utils.agg_inst_level_acc"} if callable(metric["aggregation"]) else metric
-        for metric in ours.metric_list or []
+        for metric in config.metric_list or []
     ]
-    assert sorted(named, key=str) == sorted(own["metric_list"], key=str)
+    assert sorted(named, key=str) == sorted(lm_eval_task["metric_list"], key=str)
 
 
 def test_prompts_are_unchanged_and_in_their_order() -> None:
@@ -144,11 +144,11 @@ def test_all_real_prompts_get_the_results_of_lm_eval() -> None:
     answer = "First, Dr. Smith wrote a poem about the river.\n\n* one *two*\n* three [name]\n\nP.S. Goodbye."
     followed = defaultdict(list)
     for doc, row in zip(task.test_docs(), rows, strict=True):
-        judged = task.process_results(doc, [answer])
+        results = task.process_results(doc, [answer])
         if row["key"] not in (1122, 1129):  # here lm-eval draws a random letter
-            assert judged == process_results(row, [answer]), row["key"]
-        for name, done in zip(row["instruction_id_list"], judged["inst_level_strict_acc"], strict=True):
-            followed[name].append(done)
+            assert results == process_results(row, [answer]), row["key"]
+        for name, is_followed in zip(row["instruction_id_list"], results["inst_level_strict_acc"], strict=True):
+            followed[name].append(is_followed)
     assert sum(map(len, followed.values())) == 834
     # The answer has a comma, no title and no quotes.
     for name, count in {"punctuation:no_comma": 66, "detectable_format:title": 37, "startend:quotation": 41}.items():

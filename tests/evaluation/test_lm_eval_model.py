@@ -1,4 +1,4 @@
-"""The faster class gives the answers of lm-eval's own class, up to rounding."""
+"""The class `SharedPrefixLM` gives the answers of lm-eval's class `HFLM`, up to rounding."""
 
 import random
 
@@ -23,13 +23,13 @@ WORDS = ["what", "colour", "is", "the", "door", "lamp", "lock", "chair", "table"
 
 
 @pytest.fixture(scope="module")
-def both():
-    tokens = make_tokenizer()
-    config = new_config(tokens, SCRATCH)
+def models():
+    tokenizer = make_tokenizer()
+    config = new_config(tokenizer, SCRATCH)
     config.initializer_range = 0.4
     set_seed(0)
     model = new_model(config).eval()
-    return tuple(kind(pretrained=model, tokenizer=tokens, batch_size=4) for kind in (HFLM, SharedPrefixLM))
+    return tuple(kind(pretrained=model, tokenizer=tokenizer, batch_size=4) for kind in (HFLM, SharedPrefixLM))
 
 
 def make_words(rng: random.Random, low: int, high: int) -> str:
@@ -54,37 +54,40 @@ def make_questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("shots", [0, 5])
 @pytest.mark.parametrize("choices", [["A", "B", "C", "D"], ["red", "green door", "green lamp and lock", "a"]])
-def test_likelihoods_are_those_of_lm_eval_s_own_class(both, shots, choices):
+def test_likelihoods_equal_those_of_hflm(models, shots, choices):
     requests = make_likelihood_requests(make_questions(shots, choices))
-    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
+    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in models)
     assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
     assert len({round(value, 3) for value, _ in expected}) > 50
 
 
-def test_a_greedy_continuation_is_marked_as_greedy(both):
-    plain, quick = both
-    (answer,) = plain.generate_until(
+def test_a_greedy_continuation_is_marked_as_greedy(models):
+    hflm, shared_prefix_lm = models
+    (answer,) = hflm.generate_until(
         [Instance("generate_until", {}, ("the door", {"until": [], "max_gen_toks": 3, "do_sample": False}), 0)], True
     )
-    ids = plain.tok_encode("the door" + answer)[len(plain.tok_encode("the door")) :]
-    request = (("the door", answer), plain.tok_encode("the door"), ids)
-    other = (("the door", "lock"), plain.tok_encode("the door"), plain.tok_encode(" lock lock"))
-    expected = plain._loglikelihood_tokens([request, other], disable_tqdm=True)
-    assert [greedy for _, greedy in quick._loglikelihood_tokens([request, other], disable_tqdm=True)] == [True, False]
+    ids = hflm.tok_encode("the door" + answer)[len(hflm.tok_encode("the door")) :]
+    request = (("the door", answer), hflm.tok_encode("the door"), ids)
+    other = (("the door", "lock"), hflm.tok_encode("the door"), hflm.tok_encode(" lock lock"))
+    expected = hflm._loglikelihood_tokens([request, other], disable_tqdm=True)
+    assert [greedy for _, greedy in shared_prefix_lm._loglikelihood_tokens([request, other], disable_tqdm=True)] == [
+        True,
+        False,
+    ]
     assert [greedy for _, greedy in expected] == [True, False]
 
 
-def test_a_context_that_is_too_long_is_truncated_as_by_lm_eval(both):
+def test_a_context_that_is_too_long_is_truncated_as_by_lm_eval(models):
     rng = random.Random(2)
     requests = make_likelihood_requests([(make_words(rng, 290, 300), " red"), (make_words(rng, 5, 5), " red")])
-    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
+    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in models)
     assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)
 
 
-def test_a_context_of_one_token_is_left_to_lm_eval(both):
+def test_a_context_of_one_token_is_left_to_lm_eval(models):
     requests = make_likelihood_requests([("", "the"), ("", " door lamp")])
-    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
+    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in models)
     assert found == expected
 
 
@@ -97,23 +100,23 @@ def make_generation_requests(settings: dict, count: int = 9) -> list[Instance]:
 
 
 @pytest.mark.parametrize("until", [[], [" the"]])
-def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
+def test_generated_answers_equal_those_of_hflm(models, until):
     requests = make_generation_requests({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
-    expected, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
+    expected, found = (model.generate_until(requests, disable_tqdm=True) for model in models)
     assert found == expected
     assert len(set(expected)) > 4
 
 
-def test_likelihoods_and_answers_can_be_computed_in_turn(both):
-    plain, quick = both
+def test_likelihoods_and_answers_can_be_computed_in_turn(models):
+    hflm, shared_prefix_lm = models
     settings = {"until": [], "max_gen_toks": 5, "do_sample": False}
-    first = quick.generate_until(make_generation_requests(settings), disable_tqdm=True)
-    quick.loglikelihood(make_likelihood_requests(make_questions(1, ["A", "B"])), disable_tqdm=True)
-    assert quick.generate_until(make_generation_requests(settings), disable_tqdm=True) == first
-    assert plain.generate_until(make_generation_requests(settings), disable_tqdm=True) == first
+    first = shared_prefix_lm.generate_until(make_generation_requests(settings), disable_tqdm=True)
+    shared_prefix_lm.loglikelihood(make_likelihood_requests(make_questions(1, ["A", "B"])), disable_tqdm=True)
+    assert shared_prefix_lm.generate_until(make_generation_requests(settings), disable_tqdm=True) == first
+    assert hflm.generate_until(make_generation_requests(settings), disable_tqdm=True) == first
 
 
-def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both):
+def test_answers_with_examples_per_subject_equal_those_of_hflm(models):
     rng = random.Random(4)
     settings = {"until": [], "max_gen_toks": 2, "do_sample": False, "temperature": 0.0}
     examples = [make_words(rng, 70, 90) for _ in range(3)]
@@ -121,9 +124,9 @@ def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both
     requests = [
         Instance("generate_until", {}, (prompt, dict(settings)), number) for number, prompt in enumerate(prompts)
     ]
-    encoded = [both[1].tok_encode(prompt) for prompt in prompts]
+    encoded = [models[1].tok_encode(prompt) for prompt in prompts]
     assert [numbers for _, numbers in plan_answer_groups(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
-    expected, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
+    expected, found = (model.generate_until(requests, disable_tqdm=True) for model in models)
     assert found == expected
     assert len(set(expected)) > 4
 
@@ -134,7 +137,9 @@ def test_prompts_are_divided_only_if_that_saves_work() -> None:
     assert plan_answer_groups(rows, 32, 16) == divided
     assert plan_answer_groups(rows, 32, 100) == [(2, list(range(30)))]
     assert plan_answer_groups(rows[:1], 32, 16) == [(205, [0])]
-    assert sorted(number for _, own in plan_answer_groups(rows + rows, 4, 1) for number in own) == list(range(60))
+    assert sorted(number for _, members in plan_answer_groups(rows + rows, 4, 1) for number in members) == list(
+        range(60)
+    )
 
 
 def test_rows_of_one_question_are_a_tree() -> None:
@@ -167,7 +172,7 @@ def test_without_examples_all_questions_are_computed_together() -> None:
     assert (start, len(group)) == (3, 50)
 
 
-def test_choices_of_a_short_question_are_computed_with_those_of_others() -> None:
+def test_short_questions_are_one_group() -> None:
     rows = {(1, 2, question, question, question, choice, 5): 2 for question in range(10, 20) for choice in range(4)}
     assert [(start, len(group)) for start, group in split_into_groups(rows)] == [(2, 40)]
 

@@ -1,6 +1,7 @@
-"""MMLU: files are checked, prompts are those of lm-eval, and answers are scored."""
+"""MMLU: files are checked, prompts equal lm-eval's prompts, and answers are scored."""
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,12 @@ BAD = {
 
 @pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
 def test_a_bad_question_is_a_one_line_error_with_its_location(tmp_path: Path, row: Row, expected: str) -> None:
-    for side, *given in (
+    for split, *rows in (
         ("test", [make_question(), row], [make_question()]),
         ("dev", [make_question()], [make_question(), row]),
     ):
-        (line,) = read_error(write_benchmark(tmp_path, *given)).splitlines()
-        assert line.startswith(f"{side}.jsonl:2: {expected}")
+        (line,) = read_error(write_benchmark(tmp_path, *rows)).splitlines()
+        assert line.startswith(f"{split}.jsonl:2: {expected}")
 
 
 def test_an_answer_that_is_not_an_integer_is_an_error(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_an_answer_that_is_not_an_integer_is_an_error(tmp_path: Path) -> None:
 
 def test_malformed_and_empty_files_are_one_line_errors(tmp_path: Path) -> None:
     write_benchmark(tmp_path, [make_question()], [])
-    assert read_error(tmp_path) == "dev.jsonl: the file is empty; write one JSON object per line"
+    assert re.fullmatch(r"dev\.jsonl: .*\bempty\b.*", read_error(tmp_path))
     (tmp_path / "dev.jsonl").write_text("{\n")
     assert read_error(tmp_path).startswith("dev.jsonl:1: not valid JSON")
     (tmp_path / "dev.jsonl").unlink()
@@ -96,7 +97,7 @@ def test_a_subject_in_only_one_file_is_an_error(tmp_path: Path, lone: str) -> No
     assert "lone" in read_error(write_benchmark(tmp_path, splits["test"], splits["dev"]))
 
 
-def lm_eval_mmlu() -> dict[str, Any]:
+def read_lm_eval_template() -> dict[str, Any]:
     return yaml.safe_load((files("lm_eval") / "tasks/mmlu/default/_default_template_yaml").read_text(encoding="utf-8"))
 
 
@@ -104,9 +105,9 @@ ODD = ["What is 2 + 2?", "  spaces \n", "two\nlines", "{{ not }} <a> & 'template
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_a_question_has_the_format_of_lm_eval_s_mmlu(text: str) -> None:
+def test_a_question_has_the_format_of_lm_eval_mmlu(text: str) -> None:
     row = make_question(text, choices=["<3>", " 4", "{{ 5 }}", ""])
-    assert f"{format_with_letters(row)}\nAnswer:" == Template(lm_eval_mmlu()["doc_to_text"]).render(row)
+    assert f"{format_with_letters(row)}\nAnswer:" == Template(read_lm_eval_template()["doc_to_text"]).render(row)
 
 
 SPLITS = {
@@ -121,12 +122,12 @@ def make_prompt(task: Any, shots: int = 0, number: int = 0) -> tuple[Row, str]:
     return row, task.fewshot_context(row, num_fewshot=shots)
 
 
-def test_letters_are_asked_like_mmlu() -> None:
+def test_a_prompt_with_letters_has_the_format_of_lm_eval_mmlu() -> None:
     task = make_letters_task("school_sums", SPLITS, PLAIN)
     row, words = make_prompt(task)
     about = "The following are multiple choice questions (with answers) about school sums.\n\n"
     assert words == f"{about}What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:"
-    assert task.doc_to_choice(row) == lm_eval_mmlu()["doc_to_choice"]
+    assert task.doc_to_choice(row) == read_lm_eval_template()["doc_to_choice"]
     assert task.config.target_delimiter == " "
     assert make_prompt(task, number=1)[1].startswith(about + "{{ 1 }} + 3?\nA. 3\n")
 
@@ -137,13 +138,13 @@ def test_shots_come_from_dev_with_their_letter() -> None:
     assert words.endswith(shot + "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:")
 
 
-def test_the_cloze_form_is_asked_like_lm_eval_s_mmlu_continuation() -> None:
+def test_the_cloze_form_has_the_format_of_lm_eval_mmlu_continuation() -> None:
     task = make_cloze_task("school_sums", SPLITS, PLAIN)
     template = files("lm_eval") / "tasks/mmlu/continuation/_continuation_template_yaml"
-    own = yaml.safe_load(template.read_text(encoding="utf-8"))
+    lm_eval_task = yaml.safe_load(template.read_text(encoding="utf-8"))
     for number in (0, 1):
         row, words = make_prompt(task, number=number)
-        assert words == Template(own["doc_to_text"]).render(row)
+        assert words == Template(lm_eval_task["doc_to_text"]).render(row)
         assert task.doc_to_choice(row) == row["choices"]
     assert task.config.target_delimiter == " "
     _, words = make_prompt(task, shots=1)

@@ -1,4 +1,4 @@
-"""Generated answers are read as people would read them: by letter or by text, strictly or leniently."""
+"""A generated answer is read as a letter or as the text of a choice, strictly or leniently."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An experiment as its file declares it; the project's own experiments have valid settings."""
+"""Experiments are read from their files, and those of the project have valid settings."""
 
 from pathlib import Path
 

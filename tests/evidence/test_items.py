@@ -37,13 +37,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_metrics_of_recorded_rows_are_those_of_the_files(project: Path) -> None:
+def test_metrics_of_recorded_rows_match_the_files(project: Path) -> None:
     kept = Run("kept", SETTINGS, {}, None, RecordedRows(read_items(project)), "cloze_acc")
-    whole = Run("whole", SETTINGS, {}, None, Folder(), "cloze_acc")
+    run = Run("whole", SETTINGS, {}, None, Folder(), "cloze_acc")
     counted = 0
     for metric in METRICS:
         for model in ("base", "tuned", *(["svm"] if metric.part == "voc" else [])):
-            before = count_rows(metric, [(whole, model)])
+            before = count_rows(metric, [(run, model)])
             after = count_rows(metric, [(kept, model)])
             assert (before is None) == (after is None), metric.name
             if before is not None and after is not None:

@@ -12,7 +12,7 @@ def test_an_answer_becomes_one_escaped_line() -> None:
         r"\# No \*title\* &lt;b&gt;&amp;amp;&lt;/b&gt; \[a\](b) \`c\`"
     )
     assert escape_text(" \n ") == "(empty)"
-    assert escape_text("a" * (MAX_ANSWER_LENGTH + 1)) == "a" * MAX_ANSWER_LENGTH + ".."
+    assert escape_text("a" * (MAX_ANSWER_LENGTH + 1)) == "a" * MAX_ANSWER_LENGTH + "..."
 
 
 def test_configurations_that_share_their_tests_share_a_column_for_base() -> None:

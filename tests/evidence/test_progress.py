@@ -1,5 +1,7 @@
 """The time left is estimated from expected stage times and the speed of this machine."""
 
+import re
+
 import pytest
 
 from alloy.evidence.progress import Progress, estimate_stage_seconds
@@ -34,7 +36,9 @@ def test_on_a_machine_of_half_the_speed_the_time_left_doubles(clock: Clock) -> N
     progress.read_line("Running stage 'base':")
     clock.now = 200
     message = progress.read_line("\x1b[32mRunning stage 'train':\x1b[0m")
-    assert message == "evidence: run 1 of 2, stage train; 3 min so far, about 20 min left"
+    assert message is not None
+    assert "stage train" in message
+    assert re.findall(r"\d+", message) == ["1", "2", "3", "20"]  # run 1 of 2, 3 min so far, 20 min left
     assert progress.estimate_seconds_left() == 2 * (300 + 300)
     assert progress.seconds == {"base": 200}
 
@@ -55,7 +59,10 @@ def test_cached_stages_take_no_time_and_stages_of_data_sets_are_recognized(clock
 def test_without_expected_times_the_time_left_is_unknown(clock: Clock) -> None:
     progress = Progress(1, {}, set(), clock)
     progress.start_run()
-    assert progress.read_line("Running stage 'base':") == "evidence: run 1 of 1, stage base; 0 min so far"
+    message = progress.read_line("Running stage 'base':")
+    assert message is not None
+    assert "stage base" in message
+    assert re.findall(r"\d+", message) == ["1", "1", "0"]  # run 1 of 1, 0 min so far
     assert progress.read_line("base: 3 rows") is None
 
 

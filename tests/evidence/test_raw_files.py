@@ -41,8 +41,8 @@ def test_only_data_sets_with_a_raw_folder_need_raw_files(root: Path) -> None:
 
 
 def test_all_missing_files_are_named_in_a_one_line_error(root: Path) -> None:
-    both = describe_missing_files([Path("data/set"), Path("data/plain")], root)
-    assert both == (
+    missing = describe_missing_files([Path("data/set"), Path("data/plain")], root)
+    assert missing == (
         "data/set/raw: a/train.json, b.xml (https://example.org/one); c.csv (https://example.org/two) | "
         "data/plain/raw: * (see plain/README.md)"
     )
@@ -73,14 +73,14 @@ def test_shared_raw_files_are_named_once(root: Path) -> None:
     (root / "data/short/raw_files.yaml").write_text("same_as: set\n")
     assert list_raw_data_sets(["short"], root) == [Path("data/short")]
     assert find_raw_folder(root / "data/short") == root / "data/set/raw"
-    asked = find_missing(root)
-    assert asked.startswith("data/set/raw: ")
-    assert describe_missing_files([Path("data/short"), Path("data/set")], root) == asked
+    missing = find_missing(root)
+    assert missing.startswith("data/set/raw: ")
+    assert describe_missing_files([Path("data/short"), Path("data/set")], root) == missing
 
 
 def test_the_projects_data_sets_list_their_raw_files() -> None:
     for path in ROOT.glob("data/*/raw_files.yaml"):
-        given = yaml.safe_load(path.read_text())
-        assert "raw" in given or (ROOT / "data" / given["same_as"] / "raw_files.yaml").is_file()
-        for group in given.get("raw", []):
+        declared = yaml.safe_load(path.read_text())
+        assert "raw" in declared or (ROOT / "data" / declared["same_as"] / "raw_files.yaml").is_file()
+        for group in declared.get("raw", []):
             assert group["any"] and all(group["any"]) and group["from"].startswith("https://")

@@ -1,4 +1,4 @@
-"""`alloy evidence` as a user runs it: killed, continued, continued from another clone's records, shown."""
+"""`alloy evidence` as a user runs it: killed, continued, continued in another clone, and shown."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(project: Path) -> str:
-    """All runs at once."""
+    """The output of `alloy evidence` with all runs."""
     return run_command(project, *EVIDENCE, "small")
 
 
@@ -46,7 +46,7 @@ def test_each_run_has_a_record_and_the_page_shows_their_means(project: Path, who
     assert list_records(project) == RUNS
     found = read_results(project)
     assert found["missing"] == []
-    assert [one["seeds"] for one in found["configurations"]] == [[0, 1], [0, 1]]
+    assert [configuration["seeds"] for configuration in found["configurations"]] == [[0, 1], [0, 1]]
     f1 = found["configurations"][0]["metrics"]["voc.f1"]
     assert (f1["n"], f1["tuned"]["value"], f1["base"]["value"]) == (100, 0.61, 0.1)
     assert f1["tuned"]["low"] < 0.61 < f1["tuned"]["high"]
@@ -74,11 +74,11 @@ def test_shared_stages_run_once_and_the_workspace_is_not_changed(project: Path, 
     assert "evidence: run 4 of 4, stage train; " in whole
 
 
-def test_finished_runs_are_not_repeated(project: Path, whole: str) -> None:
+def test_finished_runs_are_not_run_again(project: Path, whole: str) -> None:
     before = read_results(project)
-    again = run_command(project, *EVIDENCE, "small")
-    assert "4 of 4 runs are finished" in again
-    assert "Running stage" not in again
+    output = run_command(project, *EVIDENCE, "small")
+    assert "4 of 4 runs are finished" in output
+    assert "Running stage" not in output
     assert read_results(project) == before
 
 
@@ -88,11 +88,11 @@ def test_a_killed_experiment_continues_to_the_same_result(
 ) -> None:
     copy = clone_project(project, tmp_path / "copy")
     kill_at(copy, *moment, *EVIDENCE, "small")
-    done = len(list_records(copy))
-    assert 0 < done < len(RUNS)
+    finished = len(list_records(copy))
+    assert 0 < finished < len(RUNS)
     assert not (copy / "docs/evidence/small.json").exists()
     output = run_command(copy, *EVIDENCE, "small")
-    assert f"{done} of 4 runs are finished" in output
+    assert f"{finished} of 4 runs are finished" in output
     assert read_results(copy) == read_results(project)
 
 
@@ -181,8 +181,8 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
         (copy / f"data/{name}/raw").mkdir(parents=True)
         groups = [{"any": [[f"{name}.xml", "more.xml"], ["all.jsonl"]], "from": f"https://example.org/{name}"}]
         (copy / f"data/{name}/raw_files.yaml").write_text(yaml.safe_dump({"raw": groups}))
-    asked = {**SMALL, "settings": {"data.comments": "reviews", "data.benchmark": "questions"}}
-    (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(asked))
+    declaration = {**SMALL, "settings": {"data.comments": "reviews", "data.benchmark": "questions"}}
+    (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(declaration))
     began = time.monotonic()
     output = run_command(copy, *EVIDENCE, "small", status=1)
     assert time.monotonic() - began < 100
@@ -193,16 +193,16 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
 
 
 def test_a_run_of_another_folder_becomes_a_record(project: Path, whole: str, tmp_path: Path) -> None:
-    copy, made = clone_project(project, tmp_path / "taking"), clone_project(project, tmp_path / "cluster")
-    params = made / "params.yaml"
+    copy, cluster_copy = clone_project(project, tmp_path / "taking"), clone_project(project, tmp_path / "cluster")
+    params = cluster_copy / "params.yaml"
     params.write_text(params.read_text().replace("ratio: 0.0 ", "ratio: 0.25 ").replace("\nseed: 0", "\nseed: 1"))
-    run_command(made, "dvc", "repro", "compare")
-    take = (*EVIDENCE, "small", "--take", str(made), "--commit", "HEAD", "--seeds", "1")
+    run_command(cluster_copy, "dvc", "repro", "compare")
+    take = (*EVIDENCE, "small", "--take", str(cluster_copy), "--commit", "HEAD", "--seeds", "1")
     output = run_command(copy, *take, "--only", "ratio 0", status=1)
-    assert re.search(rf"{re.escape(str(made))}: mix\.ratio: .*\b0\.0\b.*\b0\.25\b", output)
+    assert re.search(rf"{re.escape(str(cluster_copy))}: mix\.ratio: .*\b0\.0\b.*\b0\.25\b", output)
     run_command(copy, *take, "--only", "ratio 0.25")
     name = "ratio-0.25-seed-1"
     assert list_records(copy) == [name]
     paths = (folder / f"docs/evidence/partial/small/{name}.json" for folder in (copy, project))
-    one, other = ({key: value for key, value in read_json(path).items() if key != "seconds"} for path in paths)
-    assert one == other
+    record, expected = ({key: value for key, value in read_json(path).items() if key != "seconds"} for path in paths)
+    assert record == expected

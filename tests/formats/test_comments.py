@@ -9,32 +9,32 @@ from alloy.formats.comments import Comment, Segment, make_segment_row, parse_com
 from alloy.formats.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy setup"): "", ("Price", "Fair"): ""})
-FLAT = Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""})
+ONE_LEVEL = Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""})
 PAIRING = {"L1": "Setup", "L2": "Pairing"}
 
 
-def make_row(*segments: Any, **more: Any) -> dict[str, Any]:
-    return {"id": "c1", "text": "It does not pair.", "segments": list(segments or [PAIRING]), **more}
+def make_row(*segments: Any, **fields: Any) -> dict[str, Any]:
+    return {"id": "c1", "text": "It does not pair.", "segments": list(segments or [PAIRING]), **fields}
 
 
-def parse_error(bad: dict[str, Any]) -> str:
+def parse_error(row: dict[str, Any]) -> str:
     with pytest.raises(ValueError) as caught:
-        parse_comment(bad, TAXONOMY)
+        parse_comment(row, TAXONOMY)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_full_row_becomes_a_comment() -> None:
-    given = make_row({"content": "no pair", **PAIRING, "emotion": "anger"}, {"L1": "Price", "L2": "Fair"}, lang="en")
+    row = make_row({"content": "no pair", **PAIRING, "emotion": "anger"}, {"L1": "Price", "L2": "Fair"}, lang="en")
     segments = (Segment(("Setup", "Pairing"), "no pair", "anger"), Segment(("Price", "Fair")))
-    assert parse_comment(given, TAXONOMY) == Comment("c1", "It does not pair.", segments, "en", None)
+    assert parse_comment(row, TAXONOMY) == Comment("c1", "It does not pair.", segments, "en", None)
 
 
 def test_a_taxonomy_of_one_level_needs_one_label() -> None:
-    assert parse_comment(make_row({"L1": "Praise"}), FLAT).segments == (Segment(("Praise",)),)
+    assert parse_comment(make_row({"L1": "Praise"}), ONE_LEVEL).segments == (Segment(("Praise",)),)
 
 
-def test_spaces_around_a_label_do_not_matter() -> None:
+def test_spaces_around_a_label_are_ignored() -> None:
     assert parse_comment(make_row({"L1": " Setup ", "L2": "Pairing\n"}), TAXONOMY).segments[0].path == (
         "Setup",
         "Pairing",
@@ -42,8 +42,8 @@ def test_spaces_around_a_label_do_not_matter() -> None:
 
 
 def test_text_and_content_are_not_changed() -> None:
-    given = make_row({"content": "  ¡No  vá! ", **PAIRING}, text="  ¡No  vá! \n")
-    comment = parse_comment(given, TAXONOMY)
+    row = make_row({"content": "  ¡No  vá! ", **PAIRING}, text="  ¡No  vá! \n")
+    comment = parse_comment(row, TAXONOMY)
     assert (comment.text, comment.segments[0].content) == ("  ¡No  vá! \n", "  ¡No  vá! ")
 
 
@@ -64,8 +64,8 @@ def test_the_keys_of_a_segment_have_the_order_of_the_answer() -> None:
 
 
 def test_null_counts_as_absent() -> None:
-    given = make_row({**PAIRING, "content": None, "emotion": None, "L3": None}, lang=None, split=None)
-    assert parse_comment(given, TAXONOMY) == parse_comment(make_row(), TAXONOMY)
+    row = make_row({**PAIRING, "content": None, "emotion": None, "L3": None}, lang=None, split=None)
+    assert parse_comment(row, TAXONOMY) == parse_comment(make_row(), TAXONOMY)
 
 
 @pytest.mark.parametrize(
@@ -82,38 +82,38 @@ def test_accents_may_be_encoded_in_two_ways() -> None:
 
 
 NAME = "comment 'c1'"
-BAD_ROWS = {  # a row, and what the error names: the comment, the key, the value
-    "no id": ({"text": "x", "segments": [PAIRING]}, ("`id`",)),
+INVALID_ROWS = {  # a row, and the comment, key and value in its error
+    "a missing id": ({"text": "x", "segments": [PAIRING]}, ("`id`",)),
     "a number as id": (make_row(id=7), ("`id`",)),
     "an empty id": (make_row(id=""), ("`id`",)),
-    "no text": ({"id": "c1", "segments": [PAIRING]}, (NAME, "`text`")),
-    "null as text": (make_row(text=None), (NAME, "`text`")),
+    "a missing text": ({"id": "c1", "segments": [PAIRING]}, (NAME, "`text`")),
+    "a null text": (make_row(text=None), (NAME, "`text`")),
     "a blank text": (make_row(text=" \n\t"), (NAME, "`text`")),
     "an invisible text": (make_row(text="\u200b\u3164\ufeff"), (NAME, "`text`")),
-    "null as a level": (make_row({"L1": "Setup", "L2": None}), ("levels L1;", "expected L1,L2 ")),
-    "a misspelled text": ({"id": "c1", "Text": "x", "segments": [PAIRING]}, (NAME, "`text`", "`Text`?")),
-    "a misspelled list": ({"id": "c1", "text": "x", "segment": [PAIRING]}, (NAME, "`segments`", "`segment`?")),
-    "no segments": ({"id": "c1", "text": "x"}, (NAME, "`segments`")),
-    "an empty list": ({"id": "c1", "text": "x", "segments": []}, (NAME, "`segments`")),
-    "an object for the list": ({"id": "c1", "text": "x", "segments": PAIRING}, (NAME, "`segments`")),
+    "a null level": (make_row({"L1": "Setup", "L2": None}), ("levels L1;", "expected L1,L2 ")),
+    "a misspelled text key": ({"id": "c1", "Text": "x", "segments": [PAIRING]}, (NAME, "`text`", "`Text`?")),
+    "a misspelled segments key": ({"id": "c1", "text": "x", "segment": [PAIRING]}, (NAME, "`segments`", "`segment`?")),
+    "missing segments": ({"id": "c1", "text": "x"}, (NAME, "`segments`")),
+    "empty segments": ({"id": "c1", "text": "x", "segments": []}, (NAME, "`segments`")),
+    "an object instead of segments": ({"id": "c1", "text": "x", "segments": PAIRING}, (NAME, "`segments`")),
     "an unknown split": (make_row(split="dev"), (NAME, "`split`", "'dev'")),
-    "a label as segment": (make_row("Setup"), (NAME, '"L1"', "'Setup'")),
-    "a level too few": (make_row({"L1": "Setup"}), ("levels L1;", "expected L1,L2 ")),
-    "a level too many": (make_row({**PAIRING, "L3": "x"}), ("levels L1,L2,L3;", "expected L1,L2 ")),
-    "no level": (make_row({"content": "x"}), ("levels none;", "expected L1,L2 ")),
+    "a string instead of a segment": (make_row("Setup"), (NAME, '"L1"', "'Setup'")),
+    "a missing level": (make_row({"L1": "Setup"}), ("levels L1;", "expected L1,L2 ")),
+    "an extra level": (make_row({**PAIRING, "L3": "x"}), ("levels L1,L2,L3;", "expected L1,L2 ")),
+    "a segment without levels": (make_row({"content": "x"}), ("levels none;", "expected L1,L2 ")),
     "an unknown field": (make_row({**PAIRING, "mood": "x"}), ("`mood`", "L1, L2, content, emotion")),
-    "a number as label": (make_row({"L1": "Setup", "L2": 3}), ("`L2`", "got 3")),
-    "a list as content": (make_row({**PAIRING, "content": []}), ("`content`", "got []")),
+    "a number as label": (make_row({"L1": "Setup", "L2": 3}), ("`L2`", " 3")),
+    "a list as content": (make_row({**PAIRING, "content": []}), ("`content`", "[]")),
     "a misspelled label": (make_row({"L1": "Setup", "L2": "Easy"}), ("'Setup > Easy'", "'Setup > Easy setup'?")),
     "labels of two branches": (make_row({"L1": "Price", "L2": "Pairing"}), ("'Price > Pairing'",)),
     "an empty label": (make_row({"L1": "Setup", "L2": ""}), ("`L2`", "empty")),
-    "a good segment first": (make_row(PAIRING, {"L1": "Zzz", "L2": "Zzz"}), ("'Zzz > Zzz'",)),
+    "an invalid segment after a valid segment": (make_row(PAIRING, {"L1": "Zzz", "L2": "Zzz"}), ("'Zzz > Zzz'",)),
 }
 
 
-@pytest.mark.parametrize(("bad", "parts"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_the_error_of_a_bad_row_names_comment_key_and_value(bad: dict[str, Any], parts: tuple[str, ...]) -> None:
-    error = parse_error(bad)
+@pytest.mark.parametrize(("row", "parts"), INVALID_ROWS.values(), ids=INVALID_ROWS)
+def test_the_error_of_an_invalid_row_names_comment_key_and_value(row: dict[str, Any], parts: tuple[str, ...]) -> None:
+    error = parse_error(row)
     assert all(part in error for part in parts), error
 
 

@@ -32,49 +32,52 @@ def write_prompts(path: Path, *rows: Row) -> Path:
 
 
 def test_prompts_keep_their_order_and_lose_the_null_arguments(tmp_path: Path) -> None:
-    second = make_words_prompt(num_words=5, relation="less than", keywords=None, letter=None)
-    rows = load_prompts(write_prompts(tmp_path / "ifeval.jsonl", make_prompt(9), {**second, "more": 1}, make_prompt(3)))
+    row = make_words_prompt(num_words=5, relation="less than", keywords=None, letter=None)
+    rows = load_prompts(write_prompts(tmp_path / "ifeval.jsonl", make_prompt(9), {**row, "more": 1}, make_prompt(3)))
     assert rows == [make_prompt(9), make_words_prompt(num_words=5, relation="less than"), make_prompt(3)]
 
 
 END_CHECKER, LANGUAGE = "startend:end_checker", "language:response_language"
-BAD = {  # a row, and the key and value that the error names
-    "no key": (make_prompt(None), ("`key`", "None")),
-    "a text as key": (make_prompt("1"), ("`key`", "'1'")),
+INVALID_PROMPTS = {  # a row, and the key and value in its error
+    "a null key": (make_prompt(None), ("`key`", "None")),
+    "a string as key": (make_prompt("1"), ("`key`", "'1'")),
     "true as key": (make_prompt(True), ("`key`", "True")),
     "an empty prompt": (make_prompt(text=" \n"), ("`prompt`",)),
-    "no prompt": (make_prompt(text=None), ("`prompt`",)),
-    "no instructions": (make_prompt(names=None), ("`instruction_id_list`",)),
-    "an empty list": (make_prompt(names=(), kwargs=()), ("`instruction_id_list`",)),
-    "no kwargs": (make_prompt(kwargs=None), ("`kwargs`",)),
-    "kwargs that are texts": (make_prompt(kwargs=("",)), ("`kwargs`",)),
-    "kwargs too few": (make_prompt(names=(TITLE, TITLE)), ("`kwargs`", "2", "1")),
+    "a null prompt": (make_prompt(text=None), ("`prompt`",)),
+    "null instructions": (make_prompt(names=None), ("`instruction_id_list`",)),
+    "an empty list of instructions": (make_prompt(names=(), kwargs=()), ("`instruction_id_list`",)),
+    "null kwargs": (make_prompt(kwargs=None), ("`kwargs`",)),
+    "a string in kwargs": (make_prompt(kwargs=("",)), ("`kwargs`",)),
+    "fewer kwargs than instructions": (make_prompt(names=(TITLE, TITLE)), ("`kwargs`", "2", "1")),
     "an unknown instruction": (make_prompt(names=("format:title",)), ("'format:title'", TITLE)),
     "a number as instruction": (make_prompt(names=(3,)), (" 3;", TITLE)),
     "a list as instruction": (make_prompt(names=([TITLE],)), (f"['{TITLE}']", WORDS)),
-    "an argument too many": (make_prompt(kwargs=({"num_words": 3},)), (TITLE, "`num_words`")),
-    "an argument too few": (make_words_prompt(num_words=3), (WORDS, "`relation`")),
+    "an unexpected argument": (make_prompt(kwargs=({"num_words": 3},)), (TITLE, "`num_words`")),
+    "a missing argument": (make_words_prompt(num_words=3), (WORDS, "`relation`")),
     "a null argument": (make_words_prompt(num_words=None, relation="at least"), (WORDS, "`num_words`")),
-    # lm-eval reads 0 as an argument that is missing
-    "a zero": (make_words_prompt(num_words=0, relation="at least"), (WORDS, "`num_words`", "got 0")),
-    "a number in a text": (make_words_prompt(num_words="3", relation="at least"), (WORDS, "`num_words`", "got '3'")),
-    "half a word": (make_words_prompt(num_words=1.5, relation="at least"), (WORDS, "`num_words`", "got 1.5")),
-    "another relation": (make_words_prompt(num_words=3, relation="at most"), (WORDS, "'relation': 'at most'")),
+    # for lm-eval, 0 is a missing argument
+    "num_words of 0": (make_words_prompt(num_words=0, relation="at least"), (WORDS, "`num_words`", " 0")),
+    "a string instead of a number": (
+        make_words_prompt(num_words="3", relation="at least"),
+        (WORDS, "`num_words`", "'3'"),
+    ),
+    "a fractional num_words": (make_words_prompt(num_words=1.5, relation="at least"), (WORDS, "`num_words`", "1.5")),
+    "an unknown relation": (make_words_prompt(num_words=3, relation="at most"), (WORDS, "'relation': 'at most'")),
     "an unknown language": (
         make_prompt(names=(LANGUAGE,), kwargs=({"language": "xx"},)),
         (LANGUAGE, "'language': 'xx'"),
     ),
-    "a word as keywords": (
+    "a string instead of keywords": (
         make_prompt(names=(KEYWORDS,), kwargs=({"keywords": "lamp"},)),
         (KEYWORDS, "`keywords`", "'lamp'"),
     ),
-    "no keyword": (make_keywords_prompt(), (KEYWORDS, "`keywords`", "got []")),
+    "an empty list of keywords": (make_keywords_prompt(), (KEYWORDS, "`keywords`", "[]")),
     "an empty keyword": (make_keywords_prompt("a", ""), (KEYWORDS, "`keywords`", "['a', '']")),
     "a number among keywords": (make_keywords_prompt("a", 5), (KEYWORDS, "`keywords`", "['a', 5]")),
     "a keyword that is not a pattern": (make_keywords_prompt("(plus"), (KEYWORDS, "`keywords`", "'(plus'")),
     "a number as phrase": (
         make_prompt(names=(END_CHECKER,), kwargs=({"end_phrase": 5},)),
-        (END_CHECKER, "`end_phrase`", "got 5"),
+        (END_CHECKER, "`end_phrase`", " 5"),
     ),
 }
 
@@ -85,8 +88,10 @@ def read_error(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("row", "parts"), BAD.values(), ids=BAD)
-def test_a_bad_prompt_is_an_error_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("row", "parts"), INVALID_PROMPTS.values(), ids=INVALID_PROMPTS)
+def test_an_invalid_prompt_is_an_error_with_location_key_and_value(
+    tmp_path: Path, row: Row, parts: tuple[str, ...]
+) -> None:
     path = write_prompts(tmp_path / "ifeval.jsonl", make_prompt(2), row)
     error = read_error(path)
     assert error.startswith(f"{path}:2: ")
@@ -94,7 +99,7 @@ def test_a_bad_prompt_is_an_error_with_location_key_and_value(tmp_path: Path, ro
     assert "\n" not in error
 
 
-def test_a_duplicate_key_names_its_line(tmp_path: Path) -> None:
+def test_the_error_of_a_duplicate_key_names_its_line(tmp_path: Path) -> None:
     path = write_prompts(tmp_path / "ifeval.jsonl", make_prompt(2), make_prompt(1), make_prompt(2))
     assert read_error(path).startswith(f"{path}:3: duplicate `key` 2")
 

@@ -10,8 +10,8 @@ import pytest
 from alloy.formats.ifeval_checks import load_verifiers, verify_answer
 
 ROOT = Path(__file__).parents[2]
-# Sentences as a reader counts them; without the model, which knows abbreviations, the first four have 3, 5, 3 and 5.
-COUNTED = {
+# Without the sentence model, which knows abbreviations, the first four texts have 3, 5, 3 and 5 sentences.
+SENTENCE_COUNTS = {
     "Dr. Smith went to Washington. He arrived on Monday.": 2,
     "Mr. and Mrs. Jones live in St. Louis. They have a dog.": 2,
     "The U.S. economy grew by 3.5 percent. Prices fell.": 2,
@@ -21,10 +21,10 @@ COUNTED = {
     "Is it true? Yes! It is.": 3,
     "One sentence without a stop": 1,
 }
-ALONE = """
+OFFLINE_CODE = """
 import socket
 def no_network(*_):
-    raise OSError("a network was asked for")
+    raise OSError("a network was requested")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_network
 from alloy.formats.ifeval_checks import verify_answer as verify
 row = {"key": 1, "prompt": "?", "instruction_id_list": ["length_constraints:number_sentences"],
@@ -41,7 +41,7 @@ def is_followed(answer: str, name: str, **kwargs: object) -> bool:
     return verify_answer(make_row(name, **kwargs), [answer])["prompt_level_strict_acc"]
 
 
-@pytest.mark.parametrize(("text", "count"), COUNTED.items())
+@pytest.mark.parametrize(("text", "count"), SENTENCE_COUNTS.items())
 def test_abbreviations_do_not_end_a_sentence(text: str, count: int) -> None:
     name = "length_constraints:number_sentences"
     assert is_followed(text, name, num_sentences=count, relation="at least")
@@ -50,10 +50,10 @@ def test_abbreviations_do_not_end_a_sentence(text: str, count: int) -> None:
 
 
 @pytest.mark.slow
-def test_no_network_and_no_data_of_the_user_are_needed(tmp_path: Path) -> None:
+def test_no_network_and_no_files_in_the_home_folder_are_needed(tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[False, True]\n", "")
+    result = subprocess.run([sys.executable, "-c", OFFLINE_CODE], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "[False, True]\n", "")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,12 +71,12 @@ def test_language_detection_is_deterministic() -> None:
 
 
 def test_random_arguments_are_deterministic_and_leave_other_random_state_unchanged() -> None:
-    # As in two prompts of IFEval: '#' is no letter for lm-eval, which draws one.
-    asked = make_row("keywords:letter_frequency", letter="#", let_frequency=2, let_relation="at least")
+    # As in two prompts of IFEval: for lm-eval, '#' is not a letter, and a random letter is used.
+    row = make_row("keywords:letter_frequency", letter="#", let_frequency=2, let_relation="at least")
     results = []
     for seed in range(20):
         random.seed(seed)
-        results.append(verify_answer(asked, ["aabbccdd ffgghh jjkkll"]))
+        results.append(verify_answer(row, ["aabbccdd ffgghh jjkkll"]))
         assert random.random() == random.Random(seed).random()
     assert all(result == results[0] for result in results)
 

@@ -17,12 +17,12 @@ from alloy.formats.json_objects import is_json, read_objects
         ("a.json", '[\n{"a": 1}, {"a": 2}]', ["[1]", "[2]"]),
     ],
 )
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("compressed", [False, True])
 def test_each_object_comes_with_its_location(
-    tmp_path: Path, name: str, text: str, locations: list[str], packed: bool
+    tmp_path: Path, name: str, text: str, locations: list[str], compressed: bool
 ) -> None:
-    path = tmp_path / f"{name}{'.gz' * packed}"
-    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    path = tmp_path / f"{name}{'.gz' * compressed}"
+    path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
     assert is_json(path.name)
     assert list(read_objects(path)) == [(f"{path}{locations[0]}", {"a": 1}), (f"{path}{locations[1]}", {"a": 2})]
 

@@ -1,4 +1,4 @@
-"""Comments are read from tables, JSON Lines and text; those that cannot be labeled stay, with a reason."""
+"""Comments are read from tables, JSON Lines and text; comments that cannot be labeled are kept with a reason."""
 
 import gzip
 from pathlib import Path
@@ -9,17 +9,17 @@ import pytest
 from alloy.core.files import InputError, read_lines
 from alloy.formats.unlabeled import read_unlabeled
 
-CASES = Path(__file__).parents[3] / "shared/cases/classify"
+CASES_FOLDER = Path(__file__).parents[3] / "shared/cases/classify"
 
 
 def read_data(data: bytes | str, name: str = "-") -> list[Any]:
-    """Return rows that can be labeled as they are, others as (id, reason)."""
+    """Return rows that can be labeled unchanged, and other rows as (id, reason)."""
     data = data if isinstance(data, bytes) else data.encode()
     comments = read_unlabeled(name, data.splitlines(keepends=True))
-    return [(one.row["id"], one.reason) if one.reason else one.row for one in comments]
+    return [(comment.row["id"], comment.reason) if comment.reason else comment.row for comment in comments]
 
 
-ONE_TWO = [{"id": "x", "text": "a, b"}, {"id": "y", "text": "c\nd"}]
+TWO_COMMENTS = [{"id": "x", "text": "a, b"}, {"id": "y", "text": "c\nd"}]
 FORMATS = {
     "JSON Lines": ('{"id":"x","text":"a, b"}\n\n{"id":"y","text":"c\\nd"}\n', ("-", "f.jsonl", "f.txt", "f.json")),
     "an array": ('[{"id":"x","text":"a, b"},{"id":"y","text":"c\\nd"}]', ("-", "f.json", "f")),
@@ -30,12 +30,12 @@ FORMATS = {
 }
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("byte_order_mark", ["", "\ufeff"])
 @pytest.mark.parametrize(("data", "names"), FORMATS.values(), ids=FORMATS)
-def test_the_format_follows_from_name_and_content(data: str, names: tuple[str, ...], mark: str) -> None:
+def test_the_format_follows_from_name_and_content(data: str, names: tuple[str, ...], byte_order_mark: str) -> None:
     for name in names:
-        assert read_data(mark + data, name) == ONE_TWO, name
-        assert read_data(f"\ufeff{data}".encode("utf-16-le"), name) == ONE_TWO, name
+        assert read_data(byte_order_mark + data, name) == TWO_COMMENTS, name
+        assert read_data(f"\ufeff{data}".encode("utf-16-le"), name) == TWO_COMMENTS, name
 
 
 def test_plain_lines_are_comments() -> None:
@@ -71,22 +71,22 @@ def test_null_counts_as_absent() -> None:
     ]
 
 
-UNUSABLE = {
-    "empty": ('{"text": " \\n"}', ("`text`", "empty")),
-    "invisible": ('{"text": "\\u200b\\u3164"}', ("`text`", "empty")),
-    "missing": ('{"comment": "x"}', ("`text`", "missing")),
-    "misspelled": ('{"Text": "x"}', ("`text`", "`Text`?")),
+INVALID_ROWS = {
+    "an empty text": ('{"text": " \\n"}', ("`text`", "empty")),
+    "an invisible text": ('{"text": "\\u200b\\u3164"}', ("`text`", "empty")),
+    "a missing text": ('{"comment": "x"}', ("`text`", "missing")),
+    "a misspelled key": ('{"Text": "x"}', ("`text`", "`Text`?")),
     "a number": ('{"text": 5}', ("`text`", "a number")),
-    "half a character": ('{"text": "a\\ud83d"}', ("`text`", "surrogate")),
-    "no object": ("5", ("line 2: ", "a number")),
-    "not valid": ('{"text": "x"', ("line 2: ", "column 13")),
+    "a lone surrogate": ('{"text": "a\\ud83d"}', ("`text`", "surrogate")),
+    "a number instead of an object": ("5", ("line 2: ", "a number")),
+    "invalid JSON": ('{"text": "x"', ("line 2: ", "column 13")),
     "not UTF-8": (b'{"text": "\xff"}', ("line 2: ", "byte 11 ")),
     "too many digits": ('{"text": "x", "id": ' + "1" * 5000 + "}", ("line 2: ", "4300")),
     "nested too deeply": ("[" * 200_000, ("line 2: ", "nested")),
 }
 
 
-@pytest.mark.parametrize(("line", "parts"), UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize(("line", "parts"), INVALID_ROWS.values(), ids=INVALID_ROWS)
 def test_a_row_that_cannot_be_labeled_keeps_its_position(line: str | bytes, parts: tuple[str, ...]) -> None:
     data = b'{"text": "a"}\n' + (line if isinstance(line, bytes) else line.encode()) + b'\n{"text": "b"}\n'
     first, (identity, reason), last = read_data(data)
@@ -95,7 +95,7 @@ def test_a_row_that_cannot_be_labeled_keeps_its_position(line: str | bytes, part
     assert all(part in reason for part in parts), reason
 
 
-def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_position() -> None:
+def test_a_table_row_with_an_extra_cell_keeps_its_position() -> None:
     first, (identity, reason), last = read_data("id;text\n1;a\n2;b;c\n3;d\n")
     assert (first["text"], identity, last["text"]) == ("a", "2", "d")
     assert reason.startswith("line 3: ")
@@ -123,35 +123,35 @@ def test_a_file_that_cannot_be_read_at_all_is_an_error_with_its_location(
     assert all(part in error for part in parts), error
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="shared/cases is not here")
+@pytest.mark.skipif(not CASES_FOLDER.is_dir(), reason="shared/cases is absent")
 def test_the_cases_of_classify_are_read() -> None:
-    def case(name: str) -> list[Any]:
-        return read_data((CASES / name).read_bytes(), name)
+    def read_case(name: str) -> list[Any]:
+        return read_data((CASES_FOLDER / name).read_bytes(), name)
 
-    assert case("comments.csv") == [
+    assert read_case("comments.csv") == [
         {"id": "1", "text": "The lock jams, again"},
         {"id": "2", "text": "multi\nline cell"},
     ]
-    assert [row["text"] for row in case("array.json")] == ["a", "b"]
-    assert case("bigid.jsonl") == [{"id": 12345678901234567890123, "text": "a"}]
-    late = case("late.jsonl")
-    assert (len(late), late[60]) == (70, ("o60", "`text` is empty"))
+    assert [row["text"] for row in read_case("array.json")] == ["a", "b"]
+    assert read_case("bigid.jsonl") == [{"id": 12345678901234567890123, "text": "a"}]
+    rows = read_case("late.jsonl")
+    assert (len(rows), rows[60]) == (70, ("o60", "`text` is empty"))
 
 
-def test_a_packed_file_is_read(tmp_path: Path) -> None:
+def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "f.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"text": "a"}\n'))
-    assert [one.row["text"] for one in read_unlabeled(str(path), read_lines(path))] == ["a"]
+    assert [comment.row["text"] for comment in read_unlabeled(str(path), read_lines(path))] == ["a"]
 
 
-def test_lines_are_read_as_they_come() -> None:
-    taken = []
+def test_lines_are_read_lazily() -> None:
+    numbers = []
 
     def lines() -> Any:
         for number in range(100):
-            taken.append(number)
+            numbers.append(number)
             yield b'{"text": "a"}\n'
 
     comments = read_unlabeled("-", lines())
     assert [next(comments).row["id"] for _ in range(3)] == ["1", "2", "3"]
-    assert len(taken) == 3
+    assert len(numbers) == 3

@@ -18,7 +18,7 @@ TAXONOMY = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "pri
 TASK: Row = {"levels": ["L1"], "has_content": False, "emotions": ["neutral", "negative", "positive"]}
 FORMAT = TaskFormat.from_task(TAXONOMY, TASK)
 LEAKED = '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]'
-# The headline and the formulations that it is chosen from. In these models they are equal.
+# The headline and the formulations to choose it from. In these models all are equal.
 LIKELIHOOD = ("acc", "cloze_acc", "cloze_acc_norm", "letters_acc")
 
 
@@ -142,8 +142,8 @@ def compare(
     tuned: tuple[Row, dict], base: tuple[Row, dict] | None = None, svm: tuple[Row, dict] | None = None
 ) -> list[Row]:
     models = {"base": base or make_metrics(), "tuned": tuned, "svm": svm or make_svm_metrics()}
-    rows = {model: flag_answers(own, FORMAT) for model, (_, own) in models.items()}
-    metrics = {model: add_leakage(own, rows[model]) for model, (own, _) in models.items()}
+    rows = {model: flag_answers(rows_of_model, FORMAT) for model, (_, rows_of_model) in models.items()}
+    metrics = {model: add_leakage(metrics_of_model, rows[model]) for model, (metrics_of_model, _) in models.items()}
     return compare_models(metrics, rows, 500, 0)
 
 
@@ -156,10 +156,10 @@ def write_costs(achieved: float = 0.25, customer: int = 30, too_long: int = 0, u
     mix = {"achieved": achieved, "unit": "examples", "rows": 40, "repeats": 0, "source": source}
     write_json("metrics/mix.json", {"mix": {**mix, "too_long": {"customer": too_long}}})
     speed = {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.056}
-    given = {"examples": 40 - unseen, "dropped": 0, "steps": 80}
+    counts = {"examples": 40 - unseen, "dropped": 0, "steps": 80}
     seen = {"source": {"customer": {"examples": customer}}, "general_share": {"examples": achieved}}
-    write_json("metrics/train.json", {"train": {**given, **speed, **seen}})
-    write_json("metrics/base.json", {"base": {**given, **speed, "tokens": 500, "core_hours": 0.028}})
+    write_json("metrics/train.json", {"train": {**counts, **speed, **seen}})
+    write_json("metrics/base.json", {"base": {**counts, **speed, "tokens": 500, "core_hours": 0.028}})
     baseline = {"train_seconds": 7.0, "comments_per_second": 27587.0, "core_hours": 0.002}
     write_json("metrics/svm.json", {"svm": {"svm": baseline}})
     write_json("metrics/infer/base.json", {"base": {"infer": {"comments_per_second": 22.2}}})
@@ -177,8 +177,8 @@ def write_metrics(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
         for part, stage in STAGES.items():
             if model == "svm" and part != "voc":
                 continue
-            own = {part: metrics[part]} if part in metrics else {}
-            write_json(Path(f"metrics/{stage}/{model}.json"), {model: own})
+            stage_metrics = {part: metrics[part]} if part in metrics else {}
+            write_json(Path(f"metrics/{stage}/{model}.json"), {model: stage_metrics})
             write_jsonl(f"metrics/{stage}/{model}.jsonl", rows.get(part, []))
     if {"base", "tuned"} <= models.keys():
         write_loss(models["base"], models["tuned"])
@@ -187,7 +187,8 @@ def write_metrics(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
 def write_loss(base: tuple[Row, dict[str, list[Row]]], tuned: tuple[Row, dict[str, list[Row]]]) -> None:
     """Write the general loss of two models, as its stage does; a model without a loss gets an empty dict."""
     metrics = {
-        name: {"loss": own["loss"]} if "loss" in own else {} for name, (own, _) in [("base", base), ("tuned", tuned)]
+        name: {"loss": model_metrics["loss"]} if "loss" in model_metrics else {}
+        for name, (model_metrics, _) in [("base", base), ("tuned", tuned)]
     }
     write_json("metrics/general_loss.json", metrics)
     pairs = zip(base[1].get("loss", []), tuned[1].get("loss", []), strict=False)

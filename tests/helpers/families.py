@@ -49,13 +49,13 @@ VISION = {
 
 
 def gemma3_with_vision(**text):
-    """Return a configuration like that of Gemma 3 4B: sizes under `text_config`, and a vision tower."""
+    """Return a configuration like Gemma 3 4B: sizes under `text_config`, and a vision tower."""
     layers = {"num_hidden_layers": 2, "head_dim": 16, "sliding_window": 16}
-    own = {**SIZES, **layers, "layer_types": ["sliding_attention", "full_attention"], **text}
-    return Gemma3Config(text_config=own, vision_config=VISION, **ENDS)
+    text_sizes = {**SIZES, **layers, "layer_types": ["sliding_attention", "full_attention"], **text}
+    return Gemma3Config(text_config=text_sizes, vision_config=VISION, **ENDS)
 
 
-# Packed examples are isolated in these: all layers are attention layers, and their masks separate examples.
+# Families in which packed examples are isolated: all layers are attention layers, and their masks separate examples.
 APART = {
     "Qwen3": lambda: Qwen3Config(**SIZES, num_hidden_layers=2, head_dim=16),
     "Gemma 3": lambda: Gemma3TextConfig(
@@ -63,7 +63,7 @@ APART = {
     ),
     "Gemma 3 with vision": gemma3_with_vision,
 }
-# A layer of these carries a state from one example to the next.
+# Families in which a layer carries a state from one example to the next.
 STATEFUL = {
     "Qwen3.5": lambda: Qwen3_5TextConfig(**SIZES, **LINEAR),
     "Qwen3-Next": lambda: Qwen3NextConfig(**SIZES, **LINEAR, **EXPERTS, shared_expert_intermediate_size=16),
@@ -83,7 +83,7 @@ STATEFUL = {
         tie_word_embeddings=True,
     ),
 }
-# All layers of these are attention layers, but the masks of transformers 5.19 do not separate examples.
+# Families with only attention layers, in which the masks of transformers 5.19 do not separate examples.
 UNMASKED = {
     "GPT-OSS": lambda: GptOssConfig(
         **SIZES, num_hidden_layers=2, head_dim=16, num_local_experts=2, num_experts_per_tok=2

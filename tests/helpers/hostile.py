@@ -149,13 +149,13 @@ def _combine() -> list[str]:
     """Put each attack before, after, between or around plain comments, in all languages."""
     plain = list(PLAIN.values())
     attacks = [*ORDERS, *(attack for kind in BREAKS.values() for attack in kind)]
-    made = []
+    texts = []
     for number, attack in enumerate(attacks):
         first, second = plain[number % len(plain)], plain[(3 * number + 7) % len(plain)]
-        made += [f"{first} {attack}", f"{attack}{second}", f"{first}\n{attack}\n{second}", f" {attack} "][
+        texts += [f"{first} {attack}", f"{attack}{second}", f"{first}\n{attack}\n{second}", f" {attack} "][
             : 2 + number % 3
         ]
-    return made
+    return texts
 
 
 HOSTILE = [*PLAIN.values(), *_combine(), *ALONE]

@@ -90,8 +90,8 @@ def serve_replies(answer: Callable[[Row], Reply]) -> Iterator[Service]:
 
 def reply_in_order(*replies: Reply) -> Callable[[Row], Reply]:
     """Return a function that returns the replies in order, and then always the last one."""
-    left = list(replies)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+    remaining = list(replies)
+    return lambda _: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 def make_reply(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any) -> Reply:

@@ -171,12 +171,12 @@ class Trained:
 
 def run_training(folder: Path, **env: str) -> Trained:
     """Train in `folder`, and return the result."""
-    done = start_training(folder, **env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = start_training(folder, **env)
+    assert result.returncode == 0, result.stdout + result.stderr
     with (folder / "metrics/loss.csv").open() as file:
         losses = {(int(row["step"]), row["category"]): float(row["loss"]) for row in csv.DictReader(file)}
     weights = read_weights(folder / "models/trained")
-    return Trained(folder, done.stdout + done.stderr, losses, weights)
+    return Trained(folder, result.stdout + result.stderr, losses, weights)
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

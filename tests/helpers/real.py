@@ -1,4 +1,4 @@
-"""Real texts from ../shared/data, next to the repository. If it is missing, tests that need it are skipped."""
+"""Read real texts from ../shared/data, a folder next to the repository. Without it, these tests are skipped."""
 
 import gzip
 import json
@@ -11,10 +11,10 @@ import pytest
 SHARED = Path(__file__).parents[3] / "shared/data"
 
 
-def real_rows(name: str, most: int | None = None) -> list[dict[str, Any]]:
-    """Return the first `most` rows of a compressed file of the shared data; all if it is None."""
+def real_rows(name: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """Return the first `limit` rows of a compressed file of the shared data; None: all rows."""
     path = SHARED / f"{name}.jsonl.gz"
     if not path.is_file():
-        pytest.skip(f"{path} is absent: there is no real text to test on")
+        pytest.skip(f"{path} is missing")
     with gzip.open(path) as file:
-        return [json.loads(line) for line in islice(file, most)]
+        return [json.loads(line) for line in islice(file, limit)]

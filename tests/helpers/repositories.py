@@ -22,15 +22,15 @@ def run_command(folder: Path, *words: str, check: bool = True, **env: str) -> "s
     root = Path(__file__).parents[2]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     known = {**os.environ, "PATH": path, "PYTHONPATH": str(root), **env}
-    done = subprocess.run(words, cwd=folder, env=known, text=True, capture_output=True, check=False)
-    assert done.returncode == 0 or not check, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
-    return done
+    result = subprocess.run(words, cwd=folder, env=known, text=True, capture_output=True, check=False)
+    assert result.returncode == 0 or not check, f"{' '.join(words)}\n{result.stdout}\n{result.stderr}"
+    return result
 
 
 def read_output(folder: Path, *words: str, **env: str) -> str:
     """Run a command that must succeed; return its output."""
-    done = run_command(folder, *words, **env)
-    return done.stdout + done.stderr
+    result = run_command(folder, *words, **env)
+    return result.stdout + result.stderr
 
 
 def commit_all(folder: Path, message: str) -> None:

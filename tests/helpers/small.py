@@ -10,14 +10,14 @@ THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book",
 
 
 def make_chat(number: int) -> dict:
-    thing, colour = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
+    thing, color = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
     return {
         "id": str(number),
         "category": "customer" if number % 2 else "facts",
         "source": "customer" if number % 2 else "made",
         "messages": [
             {"role": "user", "content": f"What colour is the {thing}?"},
-            {"role": "assistant", "content": f"The {thing} is {colour}."},
+            {"role": "assistant", "content": f"The {thing} is {color}."},
         ],
     }
 
@@ -47,12 +47,12 @@ def make_tokenizer():
     return new_tokenizer(iterate_texts(ROWS), SCRATCH)
 
 
-def make_model(tokens=None):
+def make_model(tokenizer=None):
     set_seed(0)
-    return new_model(new_config(tokens or make_tokenizer(), SCRATCH))
+    return new_model(new_config(tokenizer or make_tokenizer(), SCRATCH))
 
 
 def make_model_and_tokenizer():
     """Return a small model, from a fixed seed, and its tokenizer."""
-    tokens = make_tokenizer()
-    return make_model(tokens), tokens
+    tokenizer = make_tokenizer()
+    return make_model(tokenizer), tokenizer

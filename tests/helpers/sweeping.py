@@ -11,8 +11,8 @@ PARTS = ("score", "mmlu", "ifeval", "general", "chat")
 LOSS = ["metrics/general_loss.json", "metrics/general_loss.jsonl"]
 COMPARED = ("metrics/compare.json", "metrics/answers/base.jsonl", "metrics/answers/tuned.jsonl")
 SPLIT = ("train.jsonl", "test.jsonl", "taxonomy.json", "task.json")
-# F1 falls and general accuracy rises with the ratio, and both differ by seed; base has an accuracy of 0.80.
-# All runs of ratio 0.4 fail, and that of ratio 0.25 with seed 2.
+# F1 falls and general accuracy rises with the ratio, and both differ by seed. The base model has an accuracy of 0.80.
+# All runs of ratio 0.4 fail, and the run of ratio 0.25 with seed 2.
 WORK = """
 import sys
 import yaml
@@ -51,7 +51,7 @@ if sys.argv[1] == "train":
 """
 
 
-# The sections that stages depend on are the ones that params.yaml may have.
+# params.yaml may have only sections that a stage depends on.
 SETTINGS = """    params:
       - split
       - general_rows
@@ -75,7 +75,7 @@ def _list_metrics(model: str, parts: tuple[str, ...] = PARTS) -> list[str]:
 
 
 def make_dvc_yaml() -> str:
-    """Return the pipeline, with the names of the real one."""
+    """Return a pipeline with the stage names and outputs of the real pipeline."""
     shared = [*_list_metrics("base"), *_list_metrics("svm", ("score",)), *(f"data/split/{name}" for name in SPLIT)]
     spent = ["metrics/base.json", "metrics/svm.json", "metrics/infer/base.json"]
     trained = ["metrics/train.json", "metrics/infer/tuned.json"]
@@ -120,9 +120,9 @@ def run_command(folder: Path, *command: str, status: int = 0) -> str:
     """Run a command in `folder`; return its output. It must exit with `status`."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
-    assert done.returncode == status, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
+    result = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
+    assert result.returncode == status, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
+    return result.stdout + result.stderr
 
 
 def write_project(folder: Path) -> Path:

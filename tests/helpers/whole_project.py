@@ -1,4 +1,4 @@
-"""A copy of this repository without results, and commands in it."""
+"""Copy this repository without results, and run commands in the copy."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def run_command(folder: Path, *command: str, timeout: float = 3000) -> str:
     """Run a command in `folder`, which must succeed; return its output."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env.pop("PYTHONPATH", None)
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False, timeout=timeout)
-    output = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, f"{' '.join(command)}\n{output}"
+    result = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False, timeout=timeout)
+    output = (result.stdout + result.stderr).decode()
+    assert result.returncode == 0, f"{' '.join(command)}\n{output}"
     return output

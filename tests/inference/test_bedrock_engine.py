@@ -283,7 +283,7 @@ def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish
     assert (completion.finish, completion.text) == (finish, text)
 
 
-def test_a_request_that_is_not_valid_fails_alone(ask):
+def test_an_invalid_request_does_not_affect_other_requests(ask):
     bad = make_error_reply(400, "ValidationException", "one\ntwo")
     completions, _ = ask(lambda body: bad if read_number(body) == 3 else make_reply("x"), map(str, range(20)))
     assert [completion.finish for completion in completions] == [Finish.stop] * 3 + [Finish.failed] + [Finish.stop] * 16

@@ -63,7 +63,7 @@ def generate_answers(model, tokenizer, infer=INFER, constraints=None):
 
 @pytest.mark.parametrize("config", [None, make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_answers_are_those_of_generate_for_any_batch(config, batch_size):
+def test_answers_equal_generate_for_any_batch(config, batch_size):
     expected = generate(*make_small_model(config))
     assert len(set(expected)) > 4
     infer = INFER.model_copy(update={"batch_size": batch_size})
@@ -129,7 +129,7 @@ def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
     constraint = CompiledLabelConstraint(tokenizer, len(tokenizer), TAXONOMY, TASK)
 
     class WithoutForcing(TransformersEngine):
-        """The same engine, with a forward pass for forced tokens as well."""
+        """The same engine, but with a forward pass also for forced tokens."""
 
         def _append_forced_tokens(self, row):
             if row.matcher and row.finish is None:
@@ -156,7 +156,7 @@ def test_a_model_with_sliding_attention_is_an_error_that_names_the_setting():
         TransformersEngine(*make_small_model(config), INFER, COMMON)
 
 
-def test_logits_after_a_shared_prefix_are_those_of_the_whole_sequence():
+def test_logits_after_a_shared_prefix_equal_logits_of_the_whole_sequence():
     model, _ = make_small_model()
     model.eval()
     ids = torch.arange(3, 53).tolist()
@@ -169,5 +169,5 @@ def test_logits_after_a_shared_prefix_are_those_of_the_whole_sequence():
     torch.testing.assert_close(first, expected[[22, 29]], atol=2e-5, rtol=0)
     second = shared.forward(ids[23:25] + ids[30:31], Step.for_rows([2, 0], [5, 12], [2, 1], cpu))
     torch.testing.assert_close(second, expected[[24, 30]], atol=2e-5, rtol=0)
-    alone = shared.forward(ids[25:40], Step.for_rows([2], [7], [15], cpu))
-    torch.testing.assert_close(alone, expected[[39]], atol=2e-5, rtol=0)
+    separate = shared.forward(ids[25:40], Step.for_rows([2], [7], [15], cpu))
+    torch.testing.assert_close(separate, expected[[39]], atol=2e-5, rtol=0)

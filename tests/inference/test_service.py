@@ -136,17 +136,17 @@ def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labele
 
 def test_a_temporary_error_of_a_model_on_bedrock_is_retried(tmp_path, monkeypatch):
     message = "The system encountered an unexpected error during processing. Try your request again."
-    left = [make_bedrock_error(424, "ModelErrorException", message=message, originalStatusCode=500)] * 2
+    errors = [make_bedrock_error(424, "ModelErrorException", message=message, originalStatusCode=500)] * 2
 
     def answer(body: Row) -> Reply:
-        return left.pop() if is_bad(body) and left else make_converse_reply(json.dumps(SEGMENTS))
+        return errors.pop() if is_bad(body) and errors else make_converse_reply(json.dumps(SEGMENTS))
 
     rows, _, requests = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer)
     assert (all(row["valid"] for row in rows), len(requests)) == (True, 42)
 
 
 def test_a_quota_with_default_settings_slows_the_job_down_and_it_finishes(tmp_path, monkeypatch):
-    """The quota is twenty requests per 0.6 seconds instead of per minute; pauses are a hundred times shorter, too."""
+    """The quota is twenty requests per 0.6 seconds instead of per minute; pauses are a hundred times shorter."""
     granted: list[float] = []
 
     def answer(_: Row) -> Reply:

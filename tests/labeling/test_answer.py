@@ -14,7 +14,7 @@ from hostile import HOSTILE
 LEVELS = ("L1", "L2")
 PAIRING = Segment(("Setup", "Pairing"))
 TEXT = '[{"L1": "Setup", "L2": "Pairing"}]'
-INVALID = Answer((), valid=False)
+INVALID_ANSWER = Answer((), valid=False)
 TAXONOMY = Taxonomy(
     LEVELS, {("Setup", "Pairing"): "", ("Price", "Fair"): "", **{("Many", f"{n}"): "" for n in range(9)}}
 )
@@ -35,7 +35,7 @@ def parse_text(text: str) -> Answer:
         (),
     ],
 )
-def test_an_answer_reads_back_as_it_was_written(segments: tuple[Segment, ...]) -> None:
+def test_an_answer_is_parsed_back_unchanged(segments: tuple[Segment, ...]) -> None:
     assert parse_text(render_answer(segments, LEVELS)) == Answer(segments, valid=True)
 
 
@@ -98,7 +98,7 @@ def test_words_around_the_list_are_ignored(text: str) -> None:
     ],
 )
 def test_text_without_a_list_of_objects_is_invalid_and_empty(text: str) -> None:
-    assert parse_text(text) == INVALID
+    assert parse_text(text) == INVALID_ANSWER
 
 
 def test_an_empty_list_is_a_valid_answer_without_segments() -> None:
@@ -126,7 +126,7 @@ def test_unknown_keys_are_ignored() -> None:
     assert parse_text('[{"L1": "Setup", "L2": "Pairing", "L3": "x", "why": "so"}]') == Answer((PAIRING,), valid=True)
 
 
-def test_spaces_around_a_label_are_cut() -> None:
+def test_spaces_around_a_label_are_removed() -> None:
     assert parse_text('[{"L1": " Setup", "L2": "Pairing\\n", "emotion": " joy "}]').segments == (
         Segment(("Setup", "Pairing"), emotion="joy"),
     )
@@ -137,11 +137,11 @@ def test_a_content_or_emotion_that_is_not_a_string_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '[{"L1": ' * 50_000 + "1" + "}]" * 50_000])
-def test_an_answer_nested_too_deep_is_invalid(text: str) -> None:
-    assert parse_text(text) == INVALID
+def test_an_answer_that_is_nested_too_deeply_is_invalid(text: str) -> None:
+    assert parse_text(text) == INVALID_ANSWER
 
 
-def test_an_endless_number_does_no_harm() -> None:
+def test_a_number_of_5000_digits_is_not_a_label() -> None:
     assert not parse_text('[{"L1": ' + "7" * 5000 + "}]").segments
 
 
@@ -152,7 +152,9 @@ def test_every_answer_can_be_written_to_a_file() -> None:
 
 @pytest.mark.parametrize("codes", [None, CODES], ids=["paths", "codes"])
 @pytest.mark.parametrize("content", HOSTILE)
-def test_an_answer_that_quotes_anything_reads_back(content: str, codes: dict[tuple[str, ...], str] | None) -> None:
+def test_an_answer_with_hostile_content_is_parsed_back_unchanged(
+    content: str, codes: dict[tuple[str, ...], str] | None
+) -> None:
     segments = (Segment(("Price", "Fair"), content.strip(), "joy"), Segment(("Setup", "Pairing"), "x", "anger"))
     assert parse_answer(render_answer(segments, LEVELS, codes), LEVELS, codes) == Answer(segments, valid=True)
 
@@ -162,7 +164,7 @@ def test_every_code_is_expanded_to_its_path() -> None:
     assert parse_answer(render_answer(segments, LEVELS, CODES), LEVELS, CODES) == Answer(segments, valid=True)
 
 
-def test_codes_are_short_and_of_one_length() -> None:
+def test_codes_are_short_and_have_equal_length() -> None:
     assert list(CODES.values()) == [f"{number:02}" for number in range(1, 12)]
 
 
@@ -171,7 +173,7 @@ def test_with_codes_the_label_is_the_code() -> None:
     assert render_answer((segment,), LEVELS, CODES) == '[{"content": "good", "label": "02", "emotion": "joy"}]'
 
 
-def test_spaces_around_a_code_are_cut() -> None:
+def test_spaces_around_a_code_are_removed() -> None:
     assert parse_answer('[{"label": " 01\\n"}]', LEVELS, CODES).segments == (PAIRING,)
 
 

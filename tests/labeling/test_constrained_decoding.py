@@ -92,8 +92,8 @@ def test_gold_answers_are_accepted(task: str, coded: bool) -> None:
     for path in TAXONOMY.leaves:
         for count in range(1, settings["most_segments"] + 1):
             emotion = settings["emotions"][-1] if settings["emotions"] else None
-            others = [other for other in TAXONOMY.leaves if other != path]
-            paths = [path] * 3 if settings["has_content"] else [path, *others]  # no segment twice
+            other_leaves = [leaf for leaf in TAXONOMY.leaves if leaf != path]
+            paths = [path] * 3 if settings["has_content"] else [path, *other_leaves]  # no segment twice
             pairs = zip(paths, contents[:count], strict=False)
             segments = tuple(Segment(leaf, content, emotion) for leaf, content in pairs)
             gold = render_answer(segments, TAXONOMY.levels, codes)
@@ -139,8 +139,8 @@ def test_hostile_comments_give_valid_answers(comment: str) -> None:
 
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("task", ["full", "bare"])
-def test_no_segment_is_written_twice_even_if_the_model_repeats_itself(task: str, coded: bool) -> None:
-    # A model that repeats itself: it writes the first segment again as long as that is allowed.
+def test_no_segment_is_written_twice_if_the_model_repeats_itself(task: str, coded: bool) -> None:
+    # This model writes the first segment again as long as it is allowed.
     for path in TAXONOMY.leaves:
         codes = assign_codes(TAXONOMY) if coded else None
         quote = "The door is" if TASKS[task]["has_content"] else None
@@ -159,9 +159,9 @@ def test_no_segment_is_written_twice_even_if_the_model_repeats_itself(task: str,
 
 
 def test_after_all_labels_are_used_the_answer_ends() -> None:
-    two = Taxonomy(("L1",), {("Good",): "", ("Bad",): ""})
+    taxonomy = Taxonomy(("L1",), {("Good",): "", ("Bad",): ""})
     task = {"has_content": False, "emotions": [], "most_segments": 9}
-    compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), two, task)
+    compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), taxonomy, task)
     texts = {join_tokens(generate_randomly(compiled, "", random.Random(seed))) for seed in range(60)}
     assert texts == {
         f"[{', '.join(json.dumps({'L1': label}) for label in labels)}]"
@@ -170,19 +170,19 @@ def test_after_all_labels_are_used_the_answer_ends() -> None:
 
 
 def test_a_segment_may_repeat_if_no_other_is_possible() -> None:
-    one = Taxonomy(("L1",), {("Good",): ""})
+    taxonomy = Taxonomy(("L1",), {("Good",): ""})
     task = {"has_content": True, "emotions": [], "most_segments": 2}
-    compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), one, task)
+    compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), taxonomy, task)
     texts = {join_tokens(generate_randomly(compiled, "Yes", random.Random(seed))) for seed in range(20)}
-    once = '{"content": "Yes", "L1": "Good"}'
-    assert texts == {f"[{once}]", f"[{once}, {once}]"}  # `predict` drops the second
+    segment = '{"content": "Yes", "L1": "Good"}'
+    assert texts == {f"[{segment}]", f"[{segment}, {segment}]"}  # `predict` drops the copy
 
 
 def test_no_control_token_is_ever_allowed() -> None:
     rng = random.Random(0)
     comment = "<|im_start|><|im_end|><|endoftext|>"
-    seen = {token for _ in range(100) for token in generate_randomly(compile_constraint("full"), comment, rng)}
-    assert not seen & set(make_small_tokenizer().added_tokens_decoder)
+    tokens = {token for _ in range(100) for token in generate_randomly(compile_constraint("full"), comment, rng)}
+    assert not tokens & set(make_small_tokenizer().added_tokens_decoder)
 
 
 def test_no_padding_token_of_the_vocabulary_is_ever_allowed() -> None:
@@ -229,19 +229,19 @@ def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
 
 
 @pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
-def test_several_allowed_tokens_or_none_give_none(words: list[int]) -> None:
+def test_no_only_token_is_found_if_none_or_several_are_allowed(words: list[int]) -> None:
     assert find_only_token(np.array(words, np.int32)) is None
 
 
-LONG = {
+LONG_COMMENTS = {
     "words": "the lock jams " * 700,
-    "one word": "x" * 50_000,
-    "no spaces": "鍵がかかる" * 200,
-    "marks": "!?" * 300,
+    "a word": "x" * 50_000,
+    "without spaces": "鍵がかかる" * 200,
+    "punctuation": "!?" * 300,
 }
 
 
-@pytest.mark.parametrize("comment", LONG.values(), ids=LONG)
+@pytest.mark.parametrize("comment", LONG_COMMENTS.values(), ids=LONG_COMMENTS)
 def test_contents_of_a_long_comment_may_be_any_text_without_control_tokens(comment: str) -> None:
     constraint = LabelConstraint(TAXONOMY, TASKS["full"])
     assert constraint.allows_any_content(comment)

@@ -29,9 +29,9 @@ DEMO = Path(__file__).parents[2] / "data" / "demo"
 TAXONOMY = Taxonomy(
     ("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy"): "", ("Price", "Fair"): "", ("Price", "Easy"): ""}
 )
-FULL = {"has_content": True, "emotions": ["anger", "joy"], "most_segments": 3}
-BARE: dict[str, Any] = {"has_content": False, "emotions": [], "most_segments": 2}
-STRANGE = Taxonomy(
+FULL_TASK = {"has_content": True, "emotions": ["anger", "joy"], "most_segments": 3}
+BARE_TASK: dict[str, Any] = {"has_content": False, "emotions": [], "most_segments": 2}
+UNUSUAL_TAXONOMY = Taxonomy(
     ("L1", "L2", "L3"),
     {
         ('"Quoted"', "back\\slash", "C:\\new"): "",
@@ -61,7 +61,7 @@ class Reader:
     def __init__(self, grammar: str) -> None:
         self.compiled = make_compiler().compile_grammar(grammar)
 
-    def takes(self, text: str) -> bool:
+    def accepts(self, text: str) -> bool:
         matcher = xgrammar.GrammarMatcher(self.compiled, terminate_without_stop_token=True)
         return (
             all(not matcher.is_terminated() and matcher.accept_string(letter) for letter in text)
@@ -75,8 +75,8 @@ def make_answer_reader(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the demo's comments."""
-    folder = tmp_path_factory.mktemp("world")
+    """Make a folder with the comments of the demo."""
+    folder = tmp_path_factory.mktemp("demo")
     make_comments(DEMO, folder)
     return folder
 
@@ -89,29 +89,31 @@ def test_every_gold_answer_of_the_demo_is_accepted(demo: Path, coded: bool) -> N
     task = check_block(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).describe_task(taxonomy)
     reader = make_answer_reader(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
-    assert [answer for answer in gold if not reader.takes(answer)] == []
+    assert [answer for answer in gold if not reader.accepts(answer)] == []
 
 
 @pytest.mark.parametrize("coded", [False, True])
-@pytest.mark.parametrize("path", STRANGE.leaves)
+@pytest.mark.parametrize("path", UNUSUAL_TAXONOMY.leaves)
 def test_labels_of_any_letters_are_accepted(path: tuple[str, ...], coded: bool) -> None:
-    codes = assign_codes(STRANGE) if coded else None
+    codes = assign_codes(UNUSUAL_TAXONOMY) if coded else None
     segments = (Segment(path, 'said "so"', "joy"), Segment(path, "\\", "anger"))
-    assert make_answer_reader(STRANGE, FULL, codes).takes(render_answer(segments, STRANGE.levels, codes))
+    assert make_answer_reader(UNUSUAL_TAXONOMY, FULL_TASK, codes).accepts(
+        render_answer(segments, UNUSUAL_TAXONOMY.levels, codes)
+    )
 
 
 def test_equal_names_at_several_levels_are_distinguished() -> None:
-    reader = make_answer_reader(STRANGE, BARE)
-    assert reader.takes('[{"L1": "Same", "L2": "Other", "L3": "Same"}]')
-    assert not reader.takes('[{"L1": "Same", "L2": "Other", "L3": "Other"}]')
-    assert not reader.takes('[{"L1": "Same", "L2": "Same", "L3": "S"}]')
-    assert reader.takes('[{"L1": "Same ", "L2": "Same", "L3": "S"}]')
+    reader = make_answer_reader(UNUSUAL_TAXONOMY, BARE_TASK)
+    assert reader.accepts('[{"L1": "Same", "L2": "Other", "L3": "Same"}]')
+    assert not reader.accepts('[{"L1": "Same", "L2": "Other", "L3": "Other"}]')
+    assert not reader.accepts('[{"L1": "Same", "L2": "Same", "L3": "S"}]')
+    assert reader.accepts('[{"L1": "Same ", "L2": "Same", "L3": "S"}]')
 
 
 @pytest.mark.parametrize("emotions", [[], ["joy", 'so "so"', "怒り", "\\"]])
 @pytest.mark.parametrize("has_content", [False, True])
 @pytest.mark.parametrize("coded", [False, True])
-def test_keys_are_those_of_the_task(has_content: bool, emotions: list[str], coded: bool) -> None:
+def test_keys_match_the_task(has_content: bool, emotions: list[str], coded: bool) -> None:
     codes = assign_codes(TAXONOMY) if coded else None
     task = {"has_content": has_content, "emotions": emotions, "most_segments": 9}
     reader = make_answer_reader(TAXONOMY, task, codes)
@@ -119,95 +121,97 @@ def test_keys_are_those_of_the_task(has_content: bool, emotions: list[str], code
         for emotion in (None, *emotions):
             answer = render_answer((Segment(("Setup", "Easy"), content, emotion),) * 2, TAXONOMY.levels, codes)
             fits = (content is not None) == has_content and (emotion is not None) == bool(emotions)
-            assert reader.takes(answer) == fits
+            assert reader.accepts(answer) == fits
 
 
 @pytest.mark.parametrize("content", HOSTILE)
 def test_a_content_may_be_any_text(content: str) -> None:
     answer = render_answer((Segment(("Setup", "Easy"), content, "joy"),), TAXONOMY.levels)
-    assert make_full_reader().takes(answer)
+    assert make_full_reader().accepts(answer)
 
 
 @cache
 def make_full_reader() -> Reader:
-    return make_answer_reader(TAXONOMY, FULL)
+    return make_answer_reader(TAXONOMY, FULL_TASK)
 
 
 @cache
 def make_bare_reader() -> Reader:
-    return make_answer_reader(TAXONOMY, BARE)
+    return make_answer_reader(TAXONOMY, BARE_TASK)
 
 
-GOOD = '{"L1": "Setup", "L2": "Easy"}'
+SEGMENT = '{"L1": "Setup", "L2": "Easy"}'
 
 
-def test_one_segment_up_to_the_most_are_accepted() -> None:
-    assert make_bare_reader().takes(f"[{GOOD}]")
-    assert make_bare_reader().takes(f"[{GOOD}, {GOOD}]")
+def test_one_segment_up_to_most_segments_are_accepted() -> None:
+    assert make_bare_reader().accepts(f"[{SEGMENT}]")
+    assert make_bare_reader().accepts(f"[{SEGMENT}, {SEGMENT}]")
 
 
-REFUSED = {
+INVALID_ANSWERS = {
     "an invented label": '[{"L1": "Setup", "L2": "Hard"}]',
     "an invented first label": '[{"L1": "Sound", "L2": "Easy"}]',
     "labels of two paths": '[{"L1": "Price", "L2": "Pairing"}]',
-    "a label in other letters": '[{"L1": "setup", "L2": "Easy"}]',
-    "a part of a label": '[{"L1": "Setup", "L2": "Pair"}]',
-    "more than a label": '[{"L1": "Setup", "L2": "Pairings"}]',
+    "a label in another case": '[{"L1": "setup", "L2": "Easy"}]',
+    "a truncated label": '[{"L1": "Setup", "L2": "Pair"}]',
+    "a label with extra letters": '[{"L1": "Setup", "L2": "Pairings"}]',
     "a missing level": '[{"L1": "Setup"}]',
     "a missing first level": '[{"L2": "Easy"}]',
     "levels in another order": '[{"L2": "Easy", "L1": "Setup"}]',
-    "a key too many": '[{"L1": "Setup", "L2": "Easy", "L3": "x"}]',
-    "an emotion nobody asked for": '[{"L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
+    "an extra key": '[{"L1": "Setup", "L2": "Easy", "L3": "x"}]',
+    "an unexpected emotion": '[{"L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
     "a code": '[{"label": "1"}]',
-    "no space after a comma": '[{"L1": "Setup","L2": "Easy"}]',
-    "no space after a colon": '[{"L1":"Setup", "L2": "Easy"}]',
-    "no space between segments": f"[{GOOD},{GOOD}]",
-    "a line between segments": f"[{GOOD},\n{GOOD}]",
-    "too many segments": f"[{GOOD}, {GOOD}, {GOOD}]",
-    "no segment": "[]",
-    "an object alone": GOOD,
-    "an open list": f"[{GOOD}",
-    "a comma at the end": f"[{GOOD}, ]",
-    "text before": f" [{GOOD}]",
-    "text after the answer": f"[{GOOD}] ",
-    "two lists": f"[{GOOD}][{GOOD}]",
-    "nothing": "",
+    "a missing space after a comma": '[{"L1": "Setup","L2": "Easy"}]',
+    "a missing space after a colon": '[{"L1":"Setup", "L2": "Easy"}]',
+    "a missing space between segments": f"[{SEGMENT},{SEGMENT}]",
+    "a line break between segments": f"[{SEGMENT},\n{SEGMENT}]",
+    "too many segments": f"[{SEGMENT}, {SEGMENT}, {SEGMENT}]",
+    "an empty list": "[]",
+    "an object without a list": SEGMENT,
+    "an unclosed list": f"[{SEGMENT}",
+    "a comma at the end": f"[{SEGMENT}, ]",
+    "text before the answer": f" [{SEGMENT}]",
+    "text after the answer": f"[{SEGMENT}] ",
+    "two lists": f"[{SEGMENT}][{SEGMENT}]",
+    "an empty answer": "",
 }
 
 
-@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_what_training_does_not_teach_is_refused(text: str) -> None:
-    assert not make_bare_reader().takes(text)
+@pytest.mark.parametrize("text", INVALID_ANSWERS.values(), ids=INVALID_ANSWERS)
+def test_answers_outside_the_training_format_are_refused(text: str) -> None:
+    assert not make_bare_reader().accepts(text)
 
 
-UNFIT = {
-    "no content": '[{"L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
+INVALID_SEGMENTS = {
+    "a missing content": '[{"L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
     "an empty content": '[{"content": "", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
-    "no emotion": '[{"content": "x", "L1": "Setup", "L2": "Easy"}]',
+    "a missing emotion": '[{"content": "x", "L1": "Setup", "L2": "Easy"}]',
     "an invented emotion": '[{"content": "x", "L1": "Setup", "L2": "Easy", "emotion": "envy"}]',
-    "an open quote": '[{"content": "x"y", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
+    "an unescaped quote": '[{"content": "x"y", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
     "a raw line break": '[{"content": "x\ny", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
-    "a bad escape": '[{"content": "\\x", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
-    "half a pair": '[{"content": "\\ud83d", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
+    "an invalid escape": '[{"content": "\\x", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
+    "a lone surrogate": '[{"content": "\\ud83d", "L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
 }
 
 
-@pytest.mark.parametrize("text", UNFIT.values(), ids=UNFIT)
+@pytest.mark.parametrize("text", INVALID_SEGMENTS.values(), ids=INVALID_SEGMENTS)
 def test_contents_and_emotions_are_restricted_too(text: str) -> None:
-    assert not make_full_reader().takes(text)
+    assert not make_full_reader().accepts(text)
 
 
-@pytest.mark.parametrize("text", ['[{"label": "5"}]', '[{"label": "01"}]', '[{"label": ""}]', f"[{GOOD}]"])
+@pytest.mark.parametrize("text", ['[{"label": "5"}]', '[{"label": "01"}]', '[{"label": ""}]', f"[{SEGMENT}]"])
 def test_unknown_codes_are_refused(text: str) -> None:
-    reader = make_answer_reader(TAXONOMY, BARE, assign_codes(TAXONOMY))
-    assert reader.takes('[{"label": "4"}]')
-    assert not reader.takes(text)
+    reader = make_answer_reader(TAXONOMY, BARE_TASK, assign_codes(TAXONOMY))
+    assert reader.accepts('[{"label": "4"}]')
+    assert not reader.accepts(text)
 
 
 def test_a_taxonomy_of_one_level_works() -> None:
-    reader = make_answer_reader(Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""}), {**BARE, "most_segments": 1})
-    assert reader.takes('[{"L1": "Praise"}]')
-    assert not reader.takes('[{"L1": "Pr"}]')
+    reader = make_answer_reader(
+        Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""}), {**BARE_TASK, "most_segments": 1}
+    )
+    assert reader.accepts('[{"L1": "Praise"}]')
+    assert not reader.accepts('[{"L1": "Pr"}]')
 
 
 def make_large_taxonomy() -> Taxonomy:
@@ -228,22 +232,22 @@ def make_large_taxonomy() -> Taxonomy:
 
 def test_a_large_taxonomy_accepts_every_path() -> None:
     taxonomy = make_large_taxonomy()
-    reader = make_answer_reader(taxonomy, FULL)
+    reader = make_answer_reader(taxonomy, FULL_TASK)
     paths = list(taxonomy.leaves)
     for path in paths[::20]:
-        assert reader.takes(render_answer((Segment(path, "x", "joy"),), taxonomy.levels))
+        assert reader.accepts(render_answer((Segment(path, "x", "joy"),), taxonomy.levels))
     for first, second in zip(paths[::40], paths[20::40], strict=False):
         mixed = (*first[:2], *second[2:])
-        taken = reader.takes(render_answer((Segment(mixed, "x", "joy"),), taxonomy.levels))
-        assert taken == (mixed in taxonomy.leaves)
+        accepted = reader.accepts(render_answer((Segment(mixed, "x", "joy"),), taxonomy.levels))
+        assert accepted == (mixed in taxonomy.leaves)
 
 
 def test_a_large_taxonomy_in_codes_accepts_every_code() -> None:
     taxonomy = make_large_taxonomy()
-    reader = make_answer_reader(taxonomy, BARE, assign_codes(taxonomy))
-    assert reader.takes('[{"label": "0001"}, {"label": "1420"}]')
-    assert not reader.takes('[{"label": "1421"}]')
-    assert not reader.takes('[{"label": "0000"}]')
+    reader = make_answer_reader(taxonomy, BARE_TASK, assign_codes(taxonomy))
+    assert reader.accepts('[{"label": "0001"}, {"label": "1420"}]')
+    assert not reader.accepts('[{"label": "1421"}]')
+    assert not reader.accepts('[{"label": "0000"}]')
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def test_a_large_taxonomy_in_codes_accepts_every_code() -> None:
 )
 def test_a_content_quotes_whole_words_in_their_order(content: str, quoted: bool) -> None:
     reader = Reader(build_content_grammar('It won\'t pair, sadly.\nThey said "so"'))
-    assert reader.takes(f'content": {json.dumps(content)}, "') == quoted
+    assert reader.accepts(f'content": {json.dumps(content)}, "') == quoted
 
 
 @pytest.mark.parametrize(
@@ -282,30 +286,30 @@ def test_a_content_quotes_whole_words_in_their_order(content: str, quoted: bool)
     ],
 )
 def test_a_content_may_start_at_any_letter_in_scripts_without_spaces(comment: str, content: str) -> None:
-    assert Reader(build_content_grammar(comment)).takes(f'content": "{content}", "')
+    assert Reader(build_content_grammar(comment)).accepts(f'content": "{content}", "')
 
 
 def test_the_grammar_of_a_long_comment_does_not_contain_its_words() -> None:
-    short, long = (build_answer_grammar(TAXONOMY, FULL, None, "lock " * count) for count in (9, 900))
+    short, long = (build_answer_grammar(TAXONOMY, FULL_TASK, None, "lock " * count) for count in (9, 900))
     assert '"lock"' in short
     assert f"content ::= {JSON_TEXT}" in long
     assert len(long) < len(short) + 200
 
 
 @pytest.mark.parametrize("comment", [comment for comment in HOSTILE if can_quote(comment)])
-def test_every_comment_may_be_quoted_whole(comment: str) -> None:
-    whole = json.dumps(comment.strip(), ensure_ascii=False)
-    assert Reader(build_content_grammar(comment)).takes(f'content": {whole}, "')
+def test_a_content_may_quote_a_whole_comment(comment: str) -> None:
+    quote = json.dumps(comment.strip(), ensure_ascii=False)
+    assert Reader(build_content_grammar(comment)).accepts(f'content": {quote}, "')
 
 
-def test_the_part_of_the_labels_ends_the_answer_or_goes_on() -> None:
-    reader = Reader(build_labels_grammar(TAXONOMY, BARE, None, last=False))
-    assert reader.takes('L1": "Setup", "L2": "Easy"}]')
-    assert reader.takes('L1": "Setup", "L2": "Easy"}, {"')
-    assert not reader.takes('L1": "Setup", "L2": "Easy"}')
+def test_after_a_label_the_answer_ends_or_another_segment_starts() -> None:
+    reader = Reader(build_labels_grammar(TAXONOMY, BARE_TASK, None, last=False))
+    assert reader.accepts('L1": "Setup", "L2": "Easy"}]')
+    assert reader.accepts('L1": "Setup", "L2": "Easy"}, {"')
+    assert not reader.accepts('L1": "Setup", "L2": "Easy"}')
 
 
 def test_after_the_last_segment_the_answer_ends() -> None:
-    reader = Reader(build_labels_grammar(TAXONOMY, FULL, assign_codes(TAXONOMY), last=True))
-    assert reader.takes('label": "1", "emotion": "joy"}]')
-    assert not reader.takes('label": "1", "emotion": "joy"}, {"')
+    reader = Reader(build_labels_grammar(TAXONOMY, FULL_TASK, assign_codes(TAXONOMY), last=True))
+    assert reader.accepts('label": "1", "emotion": "joy"}]')
+    assert not reader.accepts('label": "1", "emotion": "joy"}, {"')

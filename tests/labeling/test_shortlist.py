@@ -1,4 +1,4 @@
-"""The shortlist starts with the leaf of the most similar training comment, in any language, except itself."""
+"""The shortlist starts with the leaf of the most similar other training comment, in any language."""
 
 import random
 from typing import Any
@@ -48,15 +48,15 @@ def test_the_leaf_of_a_similar_comment_comes_first(text: str, path: tuple[str, s
 
 
 def test_all_leaves_of_a_similar_comment_come_before_others() -> None:
-    (found,) = Shortlist(TAXONOMY, TRAIN).find_nearest([make_row("x", "Dear, and its wire broke!")], 2)
-    assert set(found) == {("Price", "Expensive"), ("Power", "Cable")}
+    (leaves,) = Shortlist(TAXONOMY, TRAIN).find_nearest([make_row("x", "Dear, and its wire broke!")], 2)
+    assert set(leaves) == {("Price", "Expensive"), ("Power", "Cable")}
 
 
 def test_a_training_comment_does_not_find_itself() -> None:
-    odd = make_row("odd", "Xylophone quartz jumble.", ("Power", "Cable"))
-    shortlist = Shortlist(TAXONOMY, [*TRAIN, odd])
-    assert shortlist.find_nearest([{**odd, "id": "another"}], 1) == [[("Power", "Cable")]]
-    assert shortlist.find_nearest([odd], 1) == [[next(iter(LEAVES))]]
+    row = make_row("x", "Xylophone quartz jumble.", ("Power", "Cable"))
+    shortlist = Shortlist(TAXONOMY, [*TRAIN, row])
+    assert shortlist.find_nearest([{**row, "id": "another"}], 1) == [[("Power", "Cable")]]
+    assert shortlist.find_nearest([row], 1) == [[next(iter(LEAVES))]]
 
 
 def test_a_training_comment_finds_its_copy() -> None:
@@ -64,14 +64,14 @@ def test_a_training_comment_finds_its_copy() -> None:
     assert Shortlist(TAXONOMY, [*TRAIN, *copies]).find_nearest(copies, 1) == [[("Power", "Cable")]] * 2
 
 
-def test_a_comment_similar_to_nothing_gets_the_leaves_in_their_order() -> None:
+def test_a_comment_without_a_similar_comment_has_the_leaves_in_their_order() -> None:
     assert Shortlist(TAXONOMY, TRAIN).find_nearest([make_row("x", "????")], 9) == [list(LEAVES)]
 
 
 def test_a_list_longer_than_the_taxonomy_is_the_whole_taxonomy() -> None:
-    for found in Shortlist(TAXONOMY, TRAIN).find_nearest(TRAIN, 100):
-        assert len(found) == len(LEAVES)
-        assert set(found) == set(LEAVES)
+    for leaves in Shortlist(TAXONOMY, TRAIN).find_nearest(TRAIN, 100):
+        assert len(leaves) == len(LEAVES)
+        assert set(leaves) == set(LEAVES)
 
 
 def test_a_shorter_list_is_the_beginning_of_a_longer_one() -> None:
@@ -98,7 +98,7 @@ def test_no_comments_have_no_lists() -> None:
 
 @pytest.mark.parametrize("text", ["VIEL\u00a0ZU TEU\u00adER f\u00dcr", "Viel zu teuer fu\u0308r"])
 def test_a_comment_is_compared_in_normalized_form(text: str) -> None:
-    plain, odd = Shortlist(TAXONOMY, TRAIN).find_nearest(
+    leaves, other_leaves = Shortlist(TAXONOMY, TRAIN).find_nearest(
         [make_row("x", "Viel zu teuer f\u00fcr"), make_row("y", text)], 5
     )
-    assert plain == odd
+    assert leaves == other_leaves

@@ -1,5 +1,6 @@
 """The manifest and the card describe a mix; their counts are compared with its rows."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def draw_mix(mix: Mix, general: list[Row], tokenizer: Any = None, customer: int 
 
 
 def read_drawn_rows(parts: list[RowSizes], drawn: tuple[list[DrawnRow], ...]) -> list[Row]:
-    return [part.row_index.read_row(one.index) for part, rows in zip(parts, drawn, strict=True) for one in rows]
+    return [part.row_index.read_row(row.index) for part, rows in zip(parts, drawn, strict=True) for row in rows]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -50,10 +51,10 @@ def test_rows_and_shares_add_up(ratio: float) -> None:
     report, rows = draw_mix(Mix(ratio=ratio), make_rows(400))
     counts = Counter(row["source"] for row in rows)
     assert (report["asked"], report["rows"], report["unit"], report["repeats"]) == (ratio, len(rows), "examples", 0)
-    assert {name: of["rows"] for name, of in report["source"].items()} == counts
+    assert {name: source["rows"] for name, source in report["source"].items()} == counts
     assert report["achieved"] == pytest.approx(1 - counts[CUSTOMER] / len(rows), abs=1e-6)
-    for name, of in report["source"].items():
-        assert of["share"] == pytest.approx(counts[name] / len(rows), abs=1e-6)
+    for name, source in report["source"].items():
+        assert source["share"] == pytest.approx(counts[name] / len(rows), abs=1e-6)
 
 
 def test_customers_come_first_then_sources_by_name() -> None:
@@ -61,26 +62,26 @@ def test_customers_come_first_then_sources_by_name() -> None:
 
 
 @pytest.mark.parametrize("unit", list(Unit))
-def test_tokens_are_those_of_the_rows(unit: Unit, tokenizer) -> None:
+def test_token_counts_match_the_rows(unit: Unit, tokenizer) -> None:
     report, rows = draw_mix(Mix(ratio=0.4, unit=unit), make_rows(600), tokenizer, 200)
-    whole: Counter[str] = Counter()
-    for source in (CUSTOMER, "made", "other"):
+    sizes: Counter[str] = Counter()
+    for name in (CUSTOMER, "made", "other"):
         counts = (
-            count_tokens([row for row in rows if row["source"] == source], tokenizer, AssistantTurns.all)
+            count_tokens([row for row in rows if row["source"] == name], tokenizer, AssistantTurns.all)
             .sum(axis=0)
             .tolist()
         )
-        of = report["source"][source]
-        assert [of["tokens"], of["loss_tokens"]] == counts
-        whole[source] = of["rows"] if unit is Unit.examples else of[unit.value]
-    for source, size in whole.items():
-        assert report["source"][source]["share"] == pytest.approx(size / whole.total(), abs=1e-6)
-    assert report["achieved"] == pytest.approx(1 - whole[CUSTOMER] / whole.total(), abs=1e-6)
+        source = report["source"][name]
+        assert [source["tokens"], source["loss_tokens"]] == counts
+        sizes[name] = source["rows"] if unit is Unit.examples else source[unit.value]
+    for name, size in sizes.items():
+        assert report["source"][name]["share"] == pytest.approx(size / sizes.total(), abs=1e-6)
+    assert report["achieved"] == pytest.approx(1 - sizes[CUSTOMER] / sizes.total(), abs=1e-6)
 
 
 def test_without_a_tokenizer_the_manifest_has_only_rows_and_shares() -> None:
     report = draw_mix(Mix(ratio=0.5), make_rows(100))[0]
-    assert all(set(of) == {"rows", "share"} for of in report["source"].values())
+    assert all(set(source) == {"rows", "share"} for source in report["source"].values())
 
 
 def test_repeats_are_counted_on_both_sides() -> None:
@@ -122,14 +123,14 @@ def read_cells(text: str, first: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
-def test_the_card_has_asked_and_achieved_share_rows_and_tokens(tmp_path: Path, tokenizer) -> None:
+def test_the_card_has_requested_and_achieved_share_rows_and_tokens(tmp_path: Path, tokenizer) -> None:
     mix = Mix(ratio=0.4, unit=Unit.tokens)
     text = write_card(tmp_path, mix, make_rows(600), tokenizer)
     report = draw_mix(mix, make_rows(600), tokenizer)[0]
-    assert f"General rows: 40.00% of the tokens asked, {report['achieved']:.2%} achieved." in text
-    assert f"{report['rows']:,} rows, 0 of them repeats." in text
-    of = report["source"]["made"]
-    expected = [f"{of['rows']:,}", f"{of['share']:.2%}", f"{of['tokens']:,}", f"{of['loss_tokens']:,}"]
+    (line,) = (line for line in text.splitlines() if line.startswith("General rows are "))
+    assert re.findall(r"\d[\d.,]*%?", line) == [f"{report['achieved']:.2%}", "40.00%", f"{report['rows']:,}", "0"]
+    source = report["source"]["made"]
+    expected = [f"{source['rows']:,}", f"{source['share']:.2%}", f"{source['tokens']:,}", f"{source['loss_tokens']:,}"]
     assert read_cells(text, "made")[1:5] == expected
 
 
@@ -152,7 +153,13 @@ def test_the_card_has_every_license_of_a_source(tmp_path: Path) -> None:
     ]
     text = write_card(tmp_path, Mix(ratio=0.5), general)
     found = {name: read_cells(text, name)[-1] for name in (CUSTOMER, "a", "b", "c", "d")}
-    assert found == {CUSTOMER: "yours", "a": "MIT", "b": "not said", "c": "CC BY 4.0, MIT", "d": "MIT, not said"}
+    assert found == {
+        CUSTOMER: "your own data",
+        "a": "MIT",
+        "b": "not stated",
+        "c": "CC BY 4.0, MIT",
+        "d": "MIT, not stated",
+    }
 
 
 def test_the_card_has_the_settings_of_params(tmp_path: Path) -> None:

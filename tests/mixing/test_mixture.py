@@ -32,11 +32,11 @@ def tokenizer() -> Any:
 
 
 def list_ids(part: RowSizes, drawn: list[DrawnRow]) -> list[str]:
-    return [part.row_index.read_row(one.index)["id"] for one in drawn]
+    return [part.row_index.read_row(row.index)["id"] for row in drawn]
 
 
 def sum_sizes(drawn: list[DrawnRow]) -> int:
-    return sum(one.size for one in drawn)
+    return sum(row.size for row in drawn)
 
 
 def fail_mix(mix: Mix, customer: list[Row], general: list[Row]) -> str:
@@ -46,7 +46,7 @@ def fail_mix(mix: Mix, customer: list[Row], general: list[Row]) -> str:
     return str(caught.value)
 
 
-def named_number(message: str) -> float:
+def read_proposed_number(message: str) -> float:
     """Return the number that an error proposes: the first number in its fix."""
     found = re.search(r"\d+(\.\d+)?", message.rpartition(";")[2])
     assert found
@@ -98,7 +98,7 @@ def count_lengths(rows: list[Row], tokenizer: Any) -> dict[str, int]:
     return {row["id"]: count_tokens([row], tokenizer, AssistantTurns.all)[0][0] for row in rows}
 
 
-def long_customers(count: int) -> list[Row]:
+def make_long_customers(count: int) -> list[Row]:
     """Return customer rows of which two in three are long."""
     return [make_chat(f"c{number}", CUSTOMER, CUSTOMER, 60 if number % 3 else 3) for number in range(count)]
 
@@ -113,27 +113,28 @@ LIMIT = 100
 def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, tokenizer) -> None:
     total_of = {Unit.examples: 80, Unit.tokens: 4000, Unit.loss_tokens: 800}[unit]
     mix = Mix(unit=unit, total=total_of if "budget" in mix else None, **mix)
-    own, others = long_customers(300), make_general_rows(900)
-    parts = [make_row_sizes(rows, unit, tokenizer, max_length=LIMIT) for rows in (own, others)]
+    customer_rows, general_rows = make_long_customers(300), make_general_rows(900)
+    parts = [make_row_sizes(rows, unit, tokenizer, max_length=LIMIT) for rows in (customer_rows, general_rows)]
     kept, found = draw_mixture(mix, *parts)
-    long = count_lengths([*own, *others], tokenizer)
+    long = count_lengths([*customer_rows, *general_rows], tokenizer)
     taken = [*list_ids(parts[0], kept), *list_ids(parts[1], found)]
     assert max(long[identity] for identity in taken) <= LIMIT
     assert sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept)) == pytest.approx(mix.ratio, abs=0.005)
     if mix.total:
         assert sum_sizes(found) + sum_sizes(kept) == pytest.approx(mix.total, rel=0.01)
     else:
-        assert list_ids(parts[0], kept) == [row["id"] for row in own if long[row["id"]] <= LIMIT]
+        assert list_ids(parts[0], kept) == [row["id"] for row in customer_rows if long[row["id"]] <= LIMIT]
     assert parts[0].count_too_long() == {CUSTOMER: 200}
 
 
 def test_rows_that_fit_are_drawn_as_if_the_others_did_not_exist(tokenizer) -> None:
-    own, others = long_customers(60), make_general_rows(300)
-    long = count_lengths([*own, *others], tokenizer)
+    customer_rows, general_rows = make_long_customers(60), make_general_rows(300)
+    long = count_lengths([*customer_rows, *general_rows], tokenizer)
     mix = Mix(ratio=0.5)
-    parts = [make_row_sizes(rows, mix.unit, tokenizer, max_length=70) for rows in (own, others)]
+    parts = [make_row_sizes(rows, mix.unit, tokenizer, max_length=70) for rows in (customer_rows, general_rows)]
     short = [
-        make_row_sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokenizer) for rows in (own, others)
+        make_row_sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokenizer)
+        for rows in (customer_rows, general_rows)
     ]
     assert [list_ids(*pair) for pair in zip(parts, draw_mixture(mix, *parts), strict=True)] == [
         list_ids(*pair) for pair in zip(short, draw_mixture(mix, *short), strict=True)
@@ -153,15 +154,17 @@ def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokenizer) -> 
 
 
 def test_with_stop_the_error_names_the_longest_row(tokenizer) -> None:
-    own = [*long_customers(30), make_chat("longest", CUSTOMER, CUSTOMER, 90)]
-    length = count_lengths(own, tokenizer)["longest"]
+    customer_rows = [*make_long_customers(30), make_chat("longest", CUSTOMER, CUSTOMER, 90)]
+    length = count_lengths(customer_rows, tokenizer)["longest"]
     with pytest.raises(
-        InputError, match=rf"^train\.max_length: 21 of 31 customer .* {LIMIT} .*'longest' .*\b{length}\b"
+        InputError, match=rf"^train\.max_length: 21 or more rows .* {LIMIT} .*'longest' of customer .*\b{length}\b"
     ):
         draw_mixture(
-            Mix(), make_row_sizes(own, Unit.examples, tokenizer, max_length=LIMIT, stop=True), make_row_sizes([])
+            Mix(),
+            make_row_sizes(customer_rows, Unit.examples, tokenizer, max_length=LIMIT, stop=True),
+            make_row_sizes([]),
         )
-    with pytest.raises(InputError, match=r"^train\.max_length: 1 of 1 made .*'g' "):
+    with pytest.raises(InputError, match=rf"^train\.max_length: .*\b1\b.*\b{LIMIT}\b.*'g' "):
         draw_mixture(
             Mix(ratio=0.5),
             make_row_sizes(make_customer_rows(5), Unit.examples, tokenizer, max_length=LIMIT, stop=True),
@@ -177,14 +180,14 @@ def test_customer_rows_that_are_all_too_long_are_an_error_of_one_line(tokenizer)
 
 
 def test_too_few_rows_that_fit_name_how_many_are_too_long(tokenizer) -> None:
-    others = [make_chat(f"g{number}", "made", "chat", 90 if number % 2 else 3) for number in range(40)]
+    general_rows = [make_chat(f"g{number}", "made", "chat", 90 if number % 2 else 3) for number in range(40)]
     with pytest.raises(
         InputError, match=r"^params\.yaml: mix\.ratio: 0\.5 .*\b30\b.*\b20\b.*\b20\b.*train\.max_length"
     ):
         draw_mixture(
             Mix(ratio=0.5),
             make_row_sizes(make_customer_rows(30), Unit.examples, tokenizer),
-            make_row_sizes(others, Unit.examples, tokenizer, max_length=LIMIT),
+            make_row_sizes(general_rows, Unit.examples, tokenizer, max_length=LIMIT),
         )
 
 
@@ -198,7 +201,7 @@ def test_the_share_is_within_one_row_of_the_ratio(count: int, ratio: float) -> N
         Mix(ratio=ratio), make_row_sizes(make_customer_rows(count)), make_row_sizes(make_general_rows(1000))
     )
     assert abs(len(general) - ratio * (len(general) + count)) < 1
-    assert [one.index for one in customer] == list(range(count))
+    assert [row.index for row in customer] == list(range(count))
 
 
 @pytest.mark.parametrize("unit", TOKENS)
@@ -211,28 +214,28 @@ def test_the_share_of_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit, tok
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
         achieved = sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept))
         assert abs(achieved - ratio) <= 0.001 * ratio
-        assert len({one.index for one in found}) == len(found)
+        assert len({row.index for row in found}) == len(found)
 
 
 @pytest.mark.parametrize("unit", TOKENS)
 def test_the_share_of_real_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real general data cannot be mixed")
-    every = [row for file in find_files(SHARED, is_jsonl, "no file") for row in read_jsonl(file)][::41]
-    made = new_tokenizer([turn["content"] for row in every[:300] for turn in row["messages"]], SCRATCH)
-    customer, general = make_row_sizes(make_customer_rows(3000), unit, made), make_row_sizes(every, unit, made)
+    rows = [row for file in find_files(SHARED, is_jsonl, "no file") for row in read_jsonl(file)][::41]
+    tokenizer = new_tokenizer([turn["content"] for row in rows[:300] for turn in row["messages"]], SCRATCH)
+    customer, general = make_row_sizes(make_customer_rows(3000), unit, tokenizer), make_row_sizes(rows, unit, tokenizer)
     runs = []
     for ratio in (0.1, 0.25, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
         assert abs(sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept)) - ratio) <= 0.001
-        runs.append({one.index for one in found})
-        seen = tokenize_rows([general.row_index.read_row(one.index) for one in found], made)
+        runs.append({row.index for row in found})
+        seen = tokenize_rows([general.row_index.read_row(row.index) for row in found], tokenizer)
         counted = (
             seen["input_ids"]
             if unit is Unit.tokens
             else [[label for label in labels if label != IGNORED] for labels in seen["labels"]]
         )
-        assert [len(row) for row in counted] == [one.size for one in found]
+        assert [len(row) for row in counted] == [row.size for row in found]
     assert runs[0] < runs[1] < runs[2]
 
 
@@ -254,15 +257,15 @@ def test_a_ratio_of_1_gives_all_general_rows_once_and_no_others(unit: Unit, repe
         make_row_sizes(make_general_rows(30), unit, tokenizer),
     )
     assert customer == []
-    assert sorted(one.index for one in general) == list(range(30))
+    assert sorted(row.index for row in general) == list(range(30))
 
 
 def test_a_ratio_of_1_keeps_the_weights_and_ends_when_a_source_runs_out() -> None:
     mix = Mix(ratio=1, sources={"math": 1.0, "code": 2.0}, repeat=True)
     general = make_row_sizes(make_general_rows(90))
     counts = Counter(
-        general.row_index.read_row(one.index)["category"]
-        for one in draw_mixture(mix, make_row_sizes(make_customer_rows(5)), general)[1]
+        general.row_index.read_row(row.index)["category"]
+        for row in draw_mixture(mix, make_row_sizes(make_customer_rows(5)), general)[1]
     )
     assert counts["code"] == 30
     assert abs(counts["math"] - 15) <= 1
@@ -279,13 +282,13 @@ def test_a_ratio_near_1_keeps_the_customer_rows() -> None:
 
 
 @pytest.mark.parametrize("unit", list(Unit))
-def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one(unit: Unit, tokenizer) -> None:
+def test_a_larger_ratio_keeps_the_general_rows_of_a_smaller_ratio(unit: Unit, tokenizer) -> None:
     customer, general = (
         make_row_sizes(make_customer_rows(60), unit, tokenizer),
         make_row_sizes(make_general_rows(1500), unit, tokenizer),
     )
     runs = [
-        {one.index for one in draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)[1]}
+        {row.index for row in draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)[1]}
         for ratio in (0.1, 0.25, 0.5, 1)
     ]
     assert runs[0] < runs[1] < runs[2] < runs[3]
@@ -313,15 +316,15 @@ def test_a_total_of_tokens_holds_for_any_ratio(unit: Unit, tokenizer) -> None:
     for ratio in (0.1, 0.25, 0.5, 0.75):
         mix = Mix(ratio=ratio, unit=unit, budget=Budget.total, total=9000)
         kept, found = draw_mixture(mix, customer, general)
-        assert abs(sum_sizes(kept) + sum_sizes(found) - 9000) <= max(one.size for one in kept)  # all are of that size
+        assert abs(sum_sizes(kept) + sum_sizes(found) - 9000) <= max(row.size for row in kept)  # all are of that size
         assert abs(sum_sizes(found) - 9000 * ratio) <= 0.001 * 9000
 
 
-def test_customer_rows_of_a_small_total_are_a_subset_of_those_of_a_larger_one_in_order() -> None:
+def test_a_larger_total_keeps_the_customer_rows_of_a_smaller_total_in_order() -> None:
     customer, general = make_row_sizes(make_customer_rows(100)), make_row_sizes(make_general_rows(100))
     small, large = (
-        [one.index for one in draw_mixture(Mix(ratio=0.25, budget=Budget.total, total=whole), customer, general)[0]]
-        for whole in (40, 80)
+        [row.index for row in draw_mixture(Mix(ratio=0.25, budget=Budget.total, total=total), customer, general)[0]]
+        for total in (40, 80)
     )
     assert set(small) < set(large)
     assert small == sorted(small)
@@ -339,9 +342,9 @@ def test_a_total_that_needs_more_customer_rows_needs_repeats() -> None:
         make_row_sizes(make_customer_rows(10)),
         make_row_sizes(make_general_rows(100)),
     )
-    assert [one.index for one in customer[:10]] == list(range(10))
-    assert [one.repetition for one in customer] == [0] * 10 + [1] * 5
-    assert not any(one.repetition for one in general)
+    assert [row.index for row in customer[:10]] == list(range(10))
+    assert [row.repetition for row in customer] == [0] * 10 + [1] * 5
+    assert not any(row.repetition for row in general)
 
 
 # Too few
@@ -373,7 +376,7 @@ def test_a_ratio_that_needs_every_general_row_is_met() -> None:
 
 @pytest.mark.parametrize(("customer", "general"), [(24, 11), (300, 7), (7, 300), (100, 0), (61, 60)])
 def test_the_proposed_ratio_is_possible(customer: int, general: int) -> None:
-    named = named_number(fail_mix(Mix(ratio=0.99), make_customer_rows(customer), make_general_rows(general)))
+    named = read_proposed_number(fail_mix(Mix(ratio=0.99), make_customer_rows(customer), make_general_rows(general)))
     assert named < 0.99
     draw_mixture(
         Mix(ratio=named), make_row_sizes(make_customer_rows(customer)), make_row_sizes(make_general_rows(general))
@@ -384,17 +387,17 @@ def test_the_proposed_ratio_is_possible(customer: int, general: int) -> None:
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
 def test_the_proposed_total_is_possible(customer: int, general: int, ratio: float) -> None:
     mix = Mix(ratio=ratio, budget=Budget.total, total=500)
-    both, errors = ([], []), 0
-    while not any(both):
+    drawn, errors = ([], []), 0
+    while not any(drawn):
         try:
-            both = draw_mixture(
+            drawn = draw_mixture(
                 mix, make_row_sizes(make_customer_rows(customer)), make_row_sizes(make_general_rows(general))
             )
         except InputError as few:
-            mix = mix.model_copy(update={"total": int(named_number(str(few)))})
+            mix = mix.model_copy(update={"total": int(read_proposed_number(str(few)))})
             errors += 1
     assert errors in (1, 2)  # too few customers, too few general rows, or both
-    assert sum(map(len, both)) == mix.total
+    assert sum(map(len, drawn)) == mix.total
 
 
 def test_a_mistyped_total_raises_before_it_fills_the_memory() -> None:
@@ -422,7 +425,7 @@ def test_the_proposed_ratio_of_tokens_is_possible(unit: Unit, tokenizer) -> None
     with pytest.raises(InputError) as caught:
         draw_mixture(Mix(ratio=0.9, unit=unit), customer, general)
     assert f"general {unit.value.replace('_', ' ')} " in str(caught.value)
-    named = named_number(str(caught.value))
+    named = read_proposed_number(str(caught.value))
     assert draw_mixture(Mix(ratio=named, unit=unit), customer, general)[1]
 
 
@@ -433,10 +436,10 @@ def test_ratio_1_without_general_rows_names_the_ratio() -> None:
 def test_rows_are_repeated_only_if_needed_and_counted() -> None:
     general = make_row_sizes(make_general_rows(10))
     found = draw_mixture(Mix(ratio=0.5, repeat=True), make_row_sizes(make_customer_rows(25)), general)[1]
-    assert Counter(one.repetition for one in found) == {0: 10, 1: 10, 2: 5}
+    assert Counter(row.repetition for row in found) == {0: 10, 1: 10, 2: 5}
     assert not any(
-        one.repetition
-        for one in draw_mixture(Mix(ratio=0.25, repeat=True), make_row_sizes(make_customer_rows(25)), general)[1]
+        row.repetition
+        for row in draw_mixture(Mix(ratio=0.25, repeat=True), make_row_sizes(make_customer_rows(25)), general)[1]
     )
 
 
@@ -478,7 +481,7 @@ def test_weights_of_names_of_one_category_add_up() -> None:
     assert groups == {"math": [0], "chat": [5]}
 
 
-def test_a_nova_name_for_many_categories_leaves_out_those_named_alone() -> None:
+def test_a_nova_name_for_many_categories_leaves_out_separately_named_ones() -> None:
     assert group_kinds({"baseline": 10.0, "rag": 1.0}, KINDS)[1] == {"baseline": [3], "rag": [4]}
     assert group_kinds({"baseline": 10.0, "rag": 0.0}, KINDS)[1]["baseline"] == [3]
 
@@ -487,13 +490,13 @@ def test_rows_of_a_name_with_weight_0_are_in_no_group() -> None:
     assert group_kinds({"math": 1.0, "gsm8k": 0.0}, [*KINDS, ("x", "math", None)])[1]["math"] == [len(KINDS)]
 
 
-def test_novas_own_mix_works_without_the_names_that_have_no_rows() -> None:
-    every = [*KINDS, ("x", "factuality", None), ("x", "instruction-following", None), ("x", "stem", None)]
+def test_the_nova_mix_works_without_the_names_that_have_no_rows() -> None:
+    kinds = [*KINDS, ("x", "factuality", None), ("x", "instruction-following", None), ("x", "stem", None)]
     with pytest.raises(InputError) as caught:
-        group_kinds(NOVA_MIX, every)
+        group_kinds(NOVA_MIX, kinds)
     message = str(caught.value).partition(";")[0]
     absent = [name for name in NOVA_MIX if re.search(rf"[ ,]{name}(,|$)", message)]
-    weights, groups = group_kinds({name: weight for name, weight in NOVA_MIX.items() if name not in absent}, every)
+    weights, groups = group_kinds({name: weight for name, weight in NOVA_MIX.items() if name not in absent}, kinds)
     assert "agents" in absent
     assert all(groups[name] for name in weights)
     assert weights["math"] == NOVA_MIX["math"] + NOVA_MIX["reasoning-math"]
@@ -524,9 +527,9 @@ def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], un
     general = make_row_sizes(make_general_rows(1200), unit, tokenizer)
     found = draw_mixture(mix, make_row_sizes(make_customer_rows(200), unit, tokenizer), general)[1]
     got: Counter[str] = Counter()
-    for one in found:
-        got[general.row_index.read_row(one.index)["category"]] += one.size
-    largest = max(one.size for one in found)
+    for row in found:
+        got[general.row_index.read_row(row.index)["category"]] += row.size
+    largest = max(row.size for row in found)
     for name in CATEGORIES:
         expected = sum_sizes(found) * sources.get(name, 0.0) / sum(sources.values())
         assert abs(got[name] - expected) <= (1 if unit is Unit.examples else largest), name
@@ -543,8 +546,8 @@ def test_a_source_that_runs_out_is_named_and_can_be_repeated() -> None:
     found = draw_mixture(Mix(ratio=0.5, sources=sources, repeat=True), make_row_sizes(make_customer_rows(40)), general)[
         1
     ]
-    assert Counter(general.row_index.read_row(one.index)["category"] for one in found) == {"math": 20, "rare": 20}
-    assert sum(one.repetition > 0 for one in found) == 15
+    assert Counter(general.row_index.read_row(row.index)["category"] for row in found) == {"math": 20, "rare": 20}
+    assert sum(row.repetition > 0 for row in found) == 15
 
 
 def test_customer_rows_are_not_a_general_source() -> None:

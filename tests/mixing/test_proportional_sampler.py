@@ -26,11 +26,11 @@ def make_group(sizes: list[int], first: int = 0, repeat: bool = False) -> Iterat
 
 
 def list_drawn_indices(drawn: list[DrawnRow]) -> set[tuple[int, int]]:
-    return {(one.index, one.repetition) for one in drawn}
+    return {(row.index, row.repetition) for row in drawn}
 
 
 def sum_sizes(drawn: list[DrawnRow]) -> int:
-    return sum(one.size for one in drawn)
+    return sum(row.size for row in drawn)
 
 
 def sample_one_group(sizes: list[int], target: int, repeat: bool = False) -> list[DrawnRow]:
@@ -53,12 +53,12 @@ def test_the_ratio_is_met_within_one_row(customer: int, ratio: float) -> None:
 
 
 @pytest.mark.parametrize("ratio", [*RATIOS, 1])
-@pytest.mark.parametrize("whole", [1, 2, 7, 100, 12_345])
-def test_a_fixed_total_is_met_and_shared_within_one_row(whole: int, ratio: float) -> None:
-    customer, general = compute_targets(ratio, 50, whole)
+@pytest.mark.parametrize("total", [1, 2, 7, 100, 12_345])
+def test_a_fixed_total_is_met_and_shared_within_one_row(total: int, ratio: float) -> None:
+    customer, general = compute_targets(ratio, 50, total)
     assert general is not None
-    assert customer + general == whole
-    assert abs(general - ratio * whole) < 1
+    assert customer + general == total
+    assert abs(general - ratio * total) < 1
 
 
 def test_at_ratio_1_the_mix_has_no_customer_rows_and_all_general_rows() -> None:
@@ -67,7 +67,7 @@ def test_at_ratio_1_the_mix_has_no_customer_rows_and_all_general_rows() -> None:
 
 @pytest.mark.parametrize("target", [0, 1, 2, 999, 1000])
 def test_rows_of_size_1_are_drawn_in_order_to_the_last(target: int) -> None:
-    assert [one.index for one in sample_one_group([1] * 1000, target)] == list(range(target))
+    assert [row.index for row in sample_one_group([1] * 1000, target)] == list(range(target))
 
 
 def test_one_row_too_few_raises_with_the_total() -> None:
@@ -85,12 +85,12 @@ def test_skewed_sizes_add_up_to_the_target_within_a_thousandth(seed: int, target
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_no_beginning_of_the_order_is_nearer_to_the_target(seed: int) -> None:
+def test_no_prefix_of_the_order_is_nearer_to_the_target(seed: int) -> None:
     rng = random.Random(seed)
     sizes = make_skewed_sizes(rng, 200)
     target = rng.randint(max(sizes), sum(sizes))
-    beginnings = [sum(sizes[:count]) for count in range(len(sizes) + 1)]
-    nearest = min(abs(one - target) for one in beginnings)
+    prefix_sums = [sum(sizes[:count]) for count in range(len(sizes) + 1)]
+    nearest = min(abs(total - target) for total in prefix_sums)
     assert abs(sum_sizes(sample_one_group(sizes, target)) - target) <= max(nearest, TOLERANCE * target)
 
 
@@ -133,8 +133,8 @@ def test_a_giant_row_does_not_block_the_others(giant: int, size: int) -> None:
 def test_a_group_with_a_giant_row_still_gets_its_share() -> None:
     groups = {"a": make_group([10, 10**6, *[10] * 98]), "b": make_group([10] * 100, 1000)}
     drawn = sample_total(groups, {"a": 1.0, "b": 1.0}, 1_000)
-    assert sum_sizes([one for one in drawn if one.index < 1000]) == 500
-    assert sum_sizes([one for one in drawn if one.index >= 1000]) == 500
+    assert sum_sizes([row for row in drawn if row.index < 1000]) == 500
+    assert sum_sizes([row for row in drawn if row.index >= 1000]) == 500
 
 
 @pytest.mark.parametrize(("target", "count"), [(1, 0), (499, 0), (501, 1), (1_000, 1), (1_400, 1)])
@@ -162,8 +162,8 @@ WEIGHTS = [
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
-def test_every_beginning_of_the_order_holds_the_groups_by_their_weights_within_one_row(weights: dict) -> None:
-    groups = {name: make_group([1] * 900, 1000 * number) for number, name in enumerate(weights)}
+def test_every_prefix_of_the_order_has_the_groups_in_proportion_within_one_row(weights: dict) -> None:
+    groups = {name: make_group([1] * 900, 1000 * index) for index, name in enumerate(weights)}
     counts: Counter[str] = Counter()
     for length, draw in enumerate(islice(draw_in_proportion(groups, weights), 800), 1):
         assert isinstance(draw, DrawnRow)
@@ -177,11 +177,11 @@ def test_every_beginning_of_the_order_holds_the_groups_by_their_weights_within_o
 def test_groups_of_skewed_sizes_get_their_weights_within_their_largest_row(weights: dict, seed: int) -> None:
     rng = random.Random(seed)
     sizes = {name: [min(size, 500) for size in make_skewed_sizes(rng, 2_000)] for name in weights}
-    groups = {name: make_group(sizes[name], 10_000 * number) for number, name in enumerate(weights)}
+    groups = {name: make_group(sizes[name], 10_000 * index) for index, name in enumerate(weights)}
     drawn = sample_total(groups, weights, 60_000)
     assert abs(sum_sizes(drawn) - 60_000) <= 2 * TOLERANCE * 60_000
-    for number, (name, weight) in enumerate(weights.items()):
-        got = sum_sizes([one for one in drawn if one.index // 10_000 == number])
+    for index, (name, weight) in enumerate(weights.items()):
+        got = sum_sizes([row for row in drawn if row.index // 10_000 == index])
         assert abs(got - 60_000 * weight / sum(weights.values())) <= 500, name
 
 
@@ -190,7 +190,7 @@ def test_a_negligible_weight_leaves_its_group_out_without_harm() -> None:
         drawn = sample_total(
             {"a": make_group([5] * 50), "b": make_group([5] * 1000, 1000)}, {"a": small, "b": large}, 4_000
         )
-        assert {one.index // 1000 for one in drawn} == {1}
+        assert {row.index // 1000 for row in drawn} == {1}
         assert sum_sizes(drawn) == 4_000
 
 
@@ -210,7 +210,7 @@ def test_an_empty_group_is_named_in_the_error() -> None:
 def test_sample_all_ends_when_a_group_runs_out() -> None:
     groups = {"a": make_group([1] * 10), "b": make_group([1] * 100, 1000)}
     drawn = sample_all(groups, {"a": 1.0, "b": 2.0})
-    counts = Counter(one.index // 1000 for one in drawn)
+    counts = Counter(row.index // 1000 for row in drawn)
     assert counts[0] == 10
     assert 20 <= counts[1] <= 21
     assert len(sample_all({"a": make_group([3] * 10)}, {"a": 1.0})) == 10
@@ -218,11 +218,11 @@ def test_sample_all_ends_when_a_group_runs_out() -> None:
 
 def test_a_row_is_repeated_only_after_all_others_and_has_its_repetition() -> None:
     drawn = sample_one_group([1] * 10, 25, repeat=True)
-    assert [one.repetition for one in drawn] == [0] * 10 + [1] * 10 + [2] * 5
+    assert [row.repetition for row in drawn] == [0] * 10 + [1] * 10 + [2] * 5
     assert len(list_drawn_indices(drawn)) == 25
 
 
-def test_the_rows_of_a_mix_without_repeats_come_first_in_one_with_repeats() -> None:
+def test_a_mix_with_repeats_starts_with_the_rows_of_a_mix_without_repeats() -> None:
     assert sample_one_group([1] * 10, 25, repeat=True)[:10] == sample_one_group([1] * 10, 10)
 
 
@@ -231,6 +231,6 @@ def test_an_empty_group_cannot_be_repeated() -> None:
         sample_one_group([], 1, repeat=True)
 
 
-def test_a_giant_row_alone_ends_with_repeats_too() -> None:
+def test_a_group_of_one_giant_row_can_be_repeated() -> None:
     assert sample_one_group([10**6], 10, repeat=True) == []
     assert len(sample_one_group([10**6], 2_600_000, repeat=True)) == 3

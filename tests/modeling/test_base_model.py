@@ -29,7 +29,7 @@ def project(tmp_path, monkeypatch):
 
 
 def read_error(**model) -> str:
-    """Return the line with which a model is refused; nothing is left of it."""
+    """Return the error of a model that is refused; no files may be left."""
     with pytest.raises(InputError) as caught:
         make_base_model(Checkpoint(**model), OUT)
     assert not OUT.exists()
@@ -306,18 +306,18 @@ def test_the_end_of_a_turn_becomes_a_stop_token_of_the_base(project, generation)
     assert loaded_tokenizer.eos_token == "<|im_end|>"
     assert json.loads((folder / "tokenizer_config.json").read_text())["eos_token"] == "<|endoftext|>"
     shutil.rmtree(folder)
-    shutil.copytree(OUT, folder)  # one that stops there is left as it is
+    shutil.copytree(OUT, folder)  # generation already stops there, so the folder is not changed
     assert "stop_token" not in make_base_model(Checkpoint(path="given"), OUT)
 
 
 def test_a_model_of_the_hub_that_must_be_changed_is_copied(project, monkeypatch):
     folder = stop_at_another_token(write_model(project / "hub/snapshot"))
     monkeypatch.setattr("alloy.modeling.find_model.download_snapshot", lambda *_: str(folder))
-    given = {"hub": "nobody/small-base", "revision": "0" * 40}
-    assert make_base_model(Checkpoint(**given), OUT).items() >= {**given, "stop_token": "<|im_end|>"}.items()
+    model = {"hub": "nobody/small-base", "revision": "0" * 40}
+    assert make_base_model(Checkpoint(**model), OUT).items() >= {**model, "stop_token": "<|im_end|>"}.items()
     assert not (OUT / "hub.json").exists()
     assert load_tokenizer(OUT).eos_token_id == 2
-    named = {"source": "hub", "name": given["hub"], "revision": given["revision"]}
+    named = {"source": "hub", "name": model["hub"], "revision": model["revision"]}
     assert read_origin(OUT) == {**named, "stop_token": "<|im_end|>"}
 
 
@@ -337,7 +337,7 @@ def test_a_template_without_a_control_token_after_answers_is_refused(project):
 
 
 def test_a_template_that_writes_the_end_of_text_needs_the_end_of_turn_in_the_generation_config(project):
-    """As Phi-3's: <|end|> after each turn, and the tokenizer's own eos_token after the last."""
+    """As Phi-3's: <|end|> after each turn, and the tokenizer's eos_token after the last."""
     folder = stop_at_another_token(write_model(project / "given"))
     write_template(folder, end="<|im_end|>", after="{{ eos_token }}")
     edit_file(folder / "generation_config.json", eos_token_id=[0, 2])

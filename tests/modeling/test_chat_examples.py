@@ -106,20 +106,24 @@ def test_a_chat_of_one_answer_is_the_same_with_both_settings(turns: AssistantTur
 
 def test_the_choice_of_turns_does_not_change_the_tokens() -> None:
     row = {"id": "a", "messages": THREE}
-    every, last = (encode_examples([row], load_family("qwen3"), turns)[0] for turns in AssistantTurns)
-    assert load_family("qwen3").decode(every[0]) == load_family("qwen3").decode(last[0])
-    assert [number for number, label in enumerate(last[1]) if label != IGNORED and every[1][number] == IGNORED] == []
+    all_turns, last_turn = (encode_examples([row], load_family("qwen3"), turns)[0] for turns in AssistantTurns)
+    assert load_family("qwen3").decode(all_turns[0]) == load_family("qwen3").decode(last_turn[0])
+    assert [
+        number for number, label in enumerate(last_turn[1]) if label != IGNORED and all_turns[1][number] == IGNORED
+    ] == []
 
 
-def test_loss_tokens_are_those_of_the_chosen_answers() -> None:
+def test_loss_tokens_are_the_tokens_of_the_chosen_answers() -> None:
     tokenizer, row = make_tokenizer(), {"id": "a", "messages": THREE}
-    (every,), (last,) = (count_tokens([row], tokenizer, turns).tolist() for turns in AssistantTurns)
-    assert every[0] == last[0]
-    assert every[1] == sum(len(tokenizer(text)["input_ids"]) for text in ("First. ", "Second.", "Third.")) + 3 + len(
+    (all_turns,), (last_turn,) = (count_tokens([row], tokenizer, turns).tolist() for turns in AssistantTurns)
+    assert all_turns[0] == last_turn[0]
+    assert all_turns[1] == sum(
+        len(tokenizer(text)["input_ids"]) for text in ("First. ", "Second.", "Third.")
+    ) + 3 + len(
         tokenizer("<|im_", add_special_tokens=False)["input_ids"]
         + tokenizer("end|>", add_special_tokens=False)["input_ids"]
     )
-    assert last[1] == len(tokenizer("Third.")["input_ids"]) + 1
+    assert last_turn[1] == len(tokenizer("Third.")["input_ids"]) + 1
 
 
 def test_an_answer_that_the_template_does_not_end_has_no_end_token() -> None:
@@ -223,14 +227,16 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("name", "messages"), UNUSABLE.values(), ids=UNUSABLE)
 def test_the_reason_why_a_chat_cannot_be_rendered_is_one_line(name: str, messages: Any) -> None:
-    why = find_template_problem(load_family(name), messages)
-    assert why and "\n" not in why
+    problem = find_template_problem(load_family(name), messages)
+    assert problem and "\n" not in problem
 
 
 @pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "function_call"])
 def test_reasoning_and_tool_calls_in_fields_of_a_message_are_found(field: str) -> None:
-    why = find_template_problem(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: "x"}])
-    assert why and field in why
+    problem = find_template_problem(
+        load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: "x"}]
+    )
+    assert problem and field in problem
     assert (
         find_template_problem(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: None}])
         is None
@@ -258,8 +264,8 @@ def taught_context(tokenizer: Any, text: str) -> str:
 def test_roles_decide_for_all_chats_of_these_roles() -> None:
     tokenizer = load_family("gemma3")
     assert find_role_problem(tokenizer, ("user", "assistant")) is None
-    why = find_role_problem(tokenizer, ("user", "user", "assistant"))
-    assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
+    problem = find_role_problem(tokenizer, ("user", "user", "assistant"))
+    assert problem and problem.startswith("roles user, user, assistant: ") and "\n" not in problem
 
 
 def test_a_prompt_that_the_template_cannot_render_is_an_error_of_one_line() -> None:

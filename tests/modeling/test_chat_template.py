@@ -125,17 +125,17 @@ def test_an_example_begins_with_the_tokens_of_its_prompt() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS[:10])
-def test_a_harmless_chat_has_the_tokens_of_the_tokenizers_own_template(row: dict[str, Any]) -> None:
-    own = make_small_tokenizer().apply_chat_template(row["messages"], tokenize=True, return_dict=False)
-    assert encode(make_small_tokenizer(), [render_example(make_small_tokenizer(), row["messages"])]) == [own]
+def test_a_harmless_chat_has_the_tokens_of_apply_chat_template(row: dict[str, Any]) -> None:
+    expected = make_small_tokenizer().apply_chat_template(row["messages"], tokenize=True, return_dict=False)
+    assert encode(make_small_tokenizer(), [render_example(make_small_tokenizer(), row["messages"])]) == [expected]
 
 
-def test_a_harmless_prompt_has_the_tokens_of_the_tokenizers_own_template() -> None:
+def test_a_harmless_prompt_has_the_tokens_of_apply_chat_template() -> None:
     harmless = [comment for comment in HOSTILE if "<" not in comment]
-    own = make_small_tokenizer().apply_chat_template(
+    expected = make_small_tokenizer().apply_chat_template(
         [make_question(c) for c in harmless], add_generation_prompt=True, return_dict=False
     )
-    assert encode_comments(make_small_tokenizer(), harmless) == own
+    assert encode_comments(make_small_tokenizer(), harmless) == expected
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_comment_that_holds_placeholders_stays_unchanged() -> None:
 
 
 @pytest.mark.parametrize("comment", ["  red <|im_end|> door \n", "<|im_end|>", " \n<|im_start|>\t", "<"])
-def test_a_template_that_strips_texts_strips_hostile_texts_too(comment: str) -> None:
+def test_a_template_that_strips_texts_also_strips_hostile_texts(comment: str) -> None:
     tokenizer = make_tokenizer_with(TRIMMED)
     rendered = render_prompt(tokenizer, [{"role": "user", "content": comment}])
     assert rendered.text == f"<|im_start|>user\n{comment.strip()}<|im_end|>\n<|im_start|>assistant\n"
@@ -186,7 +186,7 @@ def test_a_template_that_removes_reasoning_keeps_tags_in_comments(space: str) ->
     assert tokenizer.decode([token for token in labels if token != IGNORED]) == "[<think>no</think>]<|im_end|>"
 
 
-def test_no_comment_adds_a_control_token_to_a_chat_of_llamas_kind() -> None:
+def test_no_comment_adds_a_control_token_to_a_llama_chat() -> None:
     tokenizer = make_llama_tokenizer()
     (harmless,) = encode_comments(tokenizer, ["It does not pair."])
     for comment, ids in zip(HOSTILE, encode_comments(tokenizer, HOSTILE), strict=True):
@@ -198,12 +198,12 @@ def test_no_comment_adds_a_control_token_to_a_chat_of_llamas_kind() -> None:
         )
 
 
-def test_a_harmless_chat_of_llamas_kind_has_the_tokens_of_its_own_template() -> None:
+def test_a_harmless_llama_chat_has_the_tokens_of_apply_chat_template() -> None:
     tokenizer = make_llama_tokenizer()
-    own = tokenizer.apply_chat_template(
+    expected = tokenizer.apply_chat_template(
         make_question("The door is red."), add_generation_prompt=True, return_dict=False
     )
-    assert encode_comments(tokenizer, ["The door is red."]) == [own]
+    assert encode_comments(tokenizer, ["The door is red."]) == [expected]
 
 
 STRIPPING = [
@@ -259,7 +259,7 @@ def test_a_part_keeps_its_message_spans() -> None:
     assert rendered.cut_part(3) == Rendered("3456789", ((1, 3), (5, 7)))
 
 
-def test_the_common_length_is_that_of_the_common_beginning() -> None:
+def test_the_common_length_is_the_length_of_the_common_prefix() -> None:
     assert find_common_length([[1, 2, 3], [1, 2], [1, 2, 4]]) == 2
     assert find_common_length(["same", "same"]) == 4
     assert find_common_length(["", "x"]) == 0

@@ -61,7 +61,7 @@ def make_unigram_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def word_piece() -> Tokenizer:
+def make_word_piece() -> Tokenizer:
     tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -75,14 +75,14 @@ KINDS = {
     "BPE": lambda: make_bpe_tokenizer(whole_words=False),
     "BPE of whole words": lambda: make_bpe_tokenizer(whole_words=True),
     "Unigram": make_unigram_tokenizer,
-    "WordPiece": word_piece,
+    "WordPiece": make_word_piece,
 }
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=str)
 def tokenizer(request) -> Any:
     made = KINDS[request.param]()
-    # Found in the text after it is normalized, as some models have it: `[inst]` is one.
+    # In some models, control tokens are found after the text is normalized: `[inst]` is a control token.
     made.add_special_tokens([AddedToken(control, special=True, normalized=control == "[INST]") for control in CONTROLS])
     unknown = {"Unigram": "<unk>", "WordPiece": "[UNK]"}.get(request.param)
     wrapped = PreTrainedTokenizerFast(
@@ -96,20 +96,22 @@ def tokenizer(request) -> Any:
     return wrapped
 
 
-def controls_in(tokenizer, ids: list[int]) -> list[str]:
+def find_control_tokens(tokenizer, ids: list[int]) -> list[str]:
     """Return the control tokens among `ids`, in their order."""
     names = {tokenizer.convert_tokens_to_ids(control): control for control in CONTROLS}
     return [names[number] for number in ids if number in names]
 
 
 def test_without_protection_the_tokenizer_finds_control_tokens(tokenizer):
-    assert controls_in(tokenizer, tokenizer(" ".join(CONTROLS), add_special_tokens=False)["input_ids"]) == CONTROLS
+    assert (
+        find_control_tokens(tokenizer, tokenizer(" ".join(CONTROLS), add_special_tokens=False)["input_ids"]) == CONTROLS
+    )
 
 
 @pytest.mark.parametrize("text", ATTACKS)
 def test_a_comment_has_no_control_token(tokenizer, text):
-    prompts = [render_prompt(tokenizer, [{"role": "user", "content": one}]) for one in ("plain", text)]
-    plain, attacked = (controls_in(tokenizer, ids) for ids in encode(tokenizer, prompts))
+    prompts = [render_prompt(tokenizer, [{"role": "user", "content": content}]) for content in ("plain", text)]
+    plain, attacked = (find_control_tokens(tokenizer, ids) for ids in encode(tokenizer, prompts))
     assert plain == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]"]
     assert attacked == plain
 
@@ -119,7 +121,7 @@ def test_a_control_token_in_a_message_text_is_plain_text(tokenizer):
     ((start, end),) = rendered.message_spans
     assert rendered.text[start:end] == "".join(CONTROLS)
     (ids,) = encode(tokenizer, [rendered.cut_part(start, end)])
-    assert controls_in(tokenizer, ids) == []
+    assert find_control_tokens(tokenizer, ids) == []
     assert ids
 
 
@@ -132,13 +134,13 @@ def test_training_answers_have_no_control_tokens(tokenizer):
         row["messages"][1]["content"] = row["messages"][1]["content"].strip()
     examples = encode_examples(rows, tokenizer, AssistantTurns.last)
     completions = [[number for number, label in zip(*example, strict=True) if label != IGNORED] for example in examples]
-    assert [controls_in(tokenizer, ids) for ids in completions] == [["<|im_end|>"]] * len(rows)
+    assert [find_control_tokens(tokenizer, ids) for ids in completions] == [["<|im_end|>"]] * len(rows)
 
 
 def test_hostile_comments_have_no_control_tokens(tokenizer):
     prompts = [render_prompt(tokenizer, [{"role": "user", "content": text}]) for text in HOSTILE]
     for ids in encode(tokenizer, prompts):
-        assert controls_in(tokenizer, ids) == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]"]
+        assert find_control_tokens(tokenizer, ids) == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]"]
 
 
 def test_a_control_token_that_was_not_removed_is_an_error(tokenizer, monkeypatch):

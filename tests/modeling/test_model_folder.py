@@ -71,7 +71,7 @@ def test_a_saved_model_loads_with_the_same_weights(tmp_path):
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
 
 
-def test_a_pinned_hub_model_is_loaded_from_the_hubs_own_cache(tmp_path, monkeypatch):
+def test_a_pinned_hub_model_is_loaded_from_the_hub_cache(tmp_path, monkeypatch):
     model, tokenizer = make_model_and_tokenizer()
     snapshot = tmp_path / "cache/models--someone--small/snapshots" / REVISION
     model.save_pretrained(snapshot)

@@ -157,7 +157,7 @@ def test_smollm2_of_the_real_index_answers_a_question(tmp_path, monkeypatch):
     assert tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False).endswith(
         "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
     )
-    given = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    inputs = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     with torch.no_grad():
-        answer = model.generate(**given.to(model.device), max_new_tokens=16, do_sample=False)
-    assert "Paris" in tokenizer.decode(answer[0, given["input_ids"].shape[1] :])
+        answer = model.generate(**inputs.to(model.device), max_new_tokens=16, do_sample=False)
+    assert "Paris" in tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :])

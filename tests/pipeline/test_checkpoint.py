@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A project whose base model is a local folder: a small model that was trained from scratch."""
+    """A project with a local folder as the base model: a small model that was trained from scratch."""
     folder = copy_project(tmp_path_factory.mktemp("checkpoint") / "project")
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("profile: demo", "profile: smoke"))

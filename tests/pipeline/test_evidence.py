@@ -33,7 +33,7 @@ def make_project(folder: Path) -> Path:
 
 
 def run_evidence(folder: Path, *options: str) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         [*EVIDENCE, "tiny", *options],
         cwd=folder,
         env=make_environment(),
@@ -42,36 +42,36 @@ def run_evidence(folder: Path, *options: str) -> str:
         check=False,
         timeout=3000,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
-def copy_results(one: Path, other: Path) -> None:
+def copy_results(project: Path, copy: Path) -> None:
     """Clone a project, with its DVC cache and its records, which git does not track yet."""
-    subprocess.run(["git", "clone", "-q", str(one), str(other)], check=True)
+    subprocess.run(["git", "clone", "-q", str(project), str(copy)], check=True)
     for name in (".dvc/cache", "docs/evidence/partial/tiny"):
-        shutil.copytree(one / name, other / name)
+        shutil.copytree(project / name, copy / name)
 
 
 def test_a_killed_run_in_another_clone_gives_the_same_result(tmp_path: Path) -> None:
-    one, other = make_project(tmp_path / "one"), tmp_path / "other"
-    assert run_evidence(one, "--only", "ratio 0").count("Running stage 'mmlu@base'") == 1
-    assert list_records(one, "tiny") == ["ratio-0-seed-0"]
-    copy_results(one, other)
+    project, copy = make_project(tmp_path / "one"), tmp_path / "other"
+    assert run_evidence(project, "--only", "ratio 0").count("Running stage 'mmlu@base'") == 1
+    assert list_records(project, "tiny") == ["ratio-0-seed-0"]
+    copy_results(project, copy)
 
-    assert run_evidence(one).count("Running stage 'mmlu@base'") == 0
-    assert list_records(one, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
-    found = read_results(one, "tiny")["configurations"]
+    assert run_evidence(project).count("Running stage 'mmlu@base'") == 0
+    assert list_records(project, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
+    found = read_results(project, "tiny")["configurations"]
     for name in ("voc.f1_full", "leak", "mmlu.cloze_acc_norm", "mmlu.generated_acc", "ifeval.prompt_strict", "loss.kl"):
         assert {"n", "base", "tuned", "change"} <= found[0]["metrics"][name].keys(), name
     assert "over_svm" in found[0]["metrics"]["voc.f1_full"]
-    assert read_results(one, "tiny")["answers"]["prompt"] == "What is the capital of France?"
-    for name in list_records(one, "tiny"):
-        path = one / f"docs/evidence/partial/tiny/{name}.json"
+    assert read_results(project, "tiny")["answers"]["prompt"] == "What is the capital of France?"
+    for name in list_records(project, "tiny"):
+        path = project / f"docs/evidence/partial/tiny/{name}.json"
         assert path.stat().st_size < 200_000
         assert read_json(path)["train"]["steps"] == 8
 
-    kill_at(other, "train: needs about", 1, *EVIDENCE, "tiny")
-    assert list_records(other, "tiny") == ["ratio-0-seed-0"]
-    run_evidence(other)
-    assert read_results(other, "tiny") == read_results(one, "tiny")
+    kill_at(copy, "train: needs about", 1, *EVIDENCE, "tiny")
+    assert list_records(copy, "tiny") == ["ratio-0-seed-0"]
+    run_evidence(copy)
+    assert read_results(copy, "tiny") == read_results(project, "tiny")

@@ -15,7 +15,7 @@ from whole_project import commit_project, copy_project, run_command
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-TOUCH = "PWNED"  # the file that is made by whatever runs
+TOUCH = "PWNED"  # a payload that is executed creates this file
 RESULT = str(1234567 * 7)  # not in any file, so that only executed code can write it
 PAYLOADS = {
     "template": "{{ 1234567 * 7 }}",

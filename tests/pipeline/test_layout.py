@@ -10,7 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(path.parent.name for path in (ROOT / "alloy").glob("*/__init__.py"))
-ELSEWHERE = {"data", "pipeline", "stages", "helpers", "golden", "configs"}  # folders of tests that are none of alloy/
+OTHER_FOLDERS = {
+    "data",
+    "pipeline",
+    "stages",
+    "helpers",
+    "golden",
+    "configs",
+}  # test folders without a folder in alloy/
 
 
 def read_layers() -> list[str]:
@@ -20,8 +27,8 @@ def read_layers() -> list[str]:
 
 def test_no_folder_imports_from_a_higher_layer() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert result.returncode == 0, result.stdout
 
 
 def test_every_folder_is_in_a_layer_and_in_the_readme() -> None:
@@ -51,15 +58,15 @@ def test_the_folder_stages_has_only_stages() -> None:
 def test_test_files_have_the_folders_and_names_of_the_files_they_test() -> None:
     known = {path.relative_to(ROOT / "alloy").with_suffix("") for path in (ROOT / "alloy").rglob("*.py")}
     named = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
-    strangers = {
+    unmatched = {
         str(path)
         for path in named
-        if path.parts[0] not in ELSEWHERE
+        if path.parts[0] not in OTHER_FOLDERS
         and path.with_suffix("").with_name(path.stem.removeprefix("test_")) not in known
     }
-    assert strangers == {
+    assert unmatched == {
         "core/test_recorded.py",
         "modeling/test_control_tokens.py",
         "training/test_families.py",
         "training/test_topology.py",
-    }  # each of several files together
+    }  # each tests several files together

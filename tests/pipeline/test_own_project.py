@@ -1,4 +1,4 @@
-"""A team starts its own project and merges a later version, by the commands of docs/own-project.md."""
+"""The commands of docs/own-project.md start a team's project and merge a later version of Alloy."""
 
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ def run_block(folder: Path, block: str, **replaced: str) -> str:
 REPLACEMENTS = {"make repro": "dvc repro split"}
 
 
-def set_in(file: Path, old: str, new: str) -> None:
+def replace_in_file(file: Path, old: str, new: str) -> None:
     """Replace the only occurrence of `old` in a file."""
     text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1, old
@@ -69,27 +69,27 @@ def team(tmp_path: Path, alloy: Path) -> Path:
     origin, storage = tmp_path / "origin.git", tmp_path / "storage"
     read_output(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
     start, remote = block_with("remote rename"), block_with("dvc remote add")
-    (upstream,), (own,) = re.findall(r"clone (\S+) ", start), re.findall(r"remote add origin (\S+)", start)
-    run_block(tmp_path, start, **{upstream: str(alloy), own: str(origin)})
+    (upstream_url,), (origin_url,) = re.findall(r"clone (\S+) ", start), re.findall(r"remote add origin (\S+)", start)
+    run_block(tmp_path, start, **{upstream_url: str(alloy), origin_url: str(origin)})
     folder = tmp_path / "feedback"
     run_block(folder, remote, **{"s3://team/feedback": str(storage)})
     (folder / "data/team").mkdir()
     write_jsonl(folder / "data/team/comments.jsonl", LABELED)
     (folder / "data/team/taxonomy.csv").write_text("L1\nFood\nService\n")
     read_output(folder, "dvc", "add", "-q", "data/team/comments.jsonl")
-    set_in(folder / "params.yaml", "comments: demo ", "comments: team ")
-    set_in(folder / "params.yaml", "ratio: 0.0 ", "ratio: 0.25 ")
+    replace_in_file(folder / "params.yaml", "comments: demo ", "comments: team ")
+    replace_in_file(folder / "params.yaml", "ratio: 0.0 ", "ratio: 0.25 ")
     run_block(folder, block_with("First results"))
     return folder
 
 
 def test_a_team_merges_a_later_version_and_keeps_settings_and_results(alloy: Path, team: Path) -> None:
-    mine = {name: (team / name).read_text() for name in ("dvc.lock", "metrics/split.json")}
-    set_in(alloy / "params.yaml", "resamples: 1000 ", "resamples: 2000 ")
+    team_files = {name: (team / name).read_text() for name in ("dvc.lock", "metrics/split.json")}
+    replace_in_file(alloy / "params.yaml", "resamples: 1000 ", "resamples: 2000 ")
     with (alloy / "stages/split.py").open("a") as file:
         file.write("\n# A later version.\n")
-    set_in(alloy / "docs/own-project.md", "# Your own project", "# A project for your team")
-    for name in mine:
+    replace_in_file(alloy / "docs/own-project.md", "# Your own project", "# A project for your team")
+    for name in team_files:
         with (alloy / name).open("a") as file:
             file.write("\n")
     commit_all(alloy, "A later version")
@@ -101,7 +101,7 @@ def test_a_team_merges_a_later_version_and_keeps_settings_and_results(alloy: Pat
     assert (params["data"]["comments"], params["mix"]["ratio"]) == ("team", 0.25)
     assert params["score"]["resamples"] == 2000
     assert (team / "stages/split.py").read_text().endswith("# A later version.\n")
-    assert {name: (team / name).read_text() for name in mine} == mine
+    assert {name: (team / name).read_text() for name in team_files} == team_files
     assert "Running stage 'split'" in run_block(team, block_with("Results with"))
     assert read_output(team, "git", "status", "--porcelain") == ""
 

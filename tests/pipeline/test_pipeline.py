@@ -12,18 +12,18 @@ from whole_project import commit_project, copy_project, run_command
 
 pytestmark = pytest.mark.slow
 
-ASKING = ("infer", "score", "mmlu", "ifeval", "general", "chat")
+MEASURING = ("infer", "score", "mmlu", "ifeval", "general", "chat")
 ALL = {
     *(f"prepare@{kind}" for kind in ("comments", "general", "benchmark", "instructions", "chat")),
     *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
     *("svm", "score@svm", "general_loss", "compare", "report", "gate"),
-    *(f"{stage}@{model}" for stage in ASKING for model in ("base", "tuned")),
+    *(f"{stage}@{model}" for stage in MEASURING for model in ("base", "tuned")),
 }
-ASKED = {f"{stage}@tuned" for stage in ASKING}
-AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", "gate", *ASKED}
+MEASURING_TUNED = {f"{stage}@tuned" for stage in MEASURING}
+AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", "gate", *MEASURING_TUNED}
 
 
-def stages_run(output: str) -> set[str]:
+def find_started_stages(output: str) -> set[str]:
     """Return the stages that ran, from the output of DVC."""
     return set(re.findall(r"Running stage '([^']+)'", output))
 
@@ -66,7 +66,7 @@ def second_ratio(project: Path, first_run: str) -> str:
 
 
 def test_the_first_run_runs_every_stage_and_prints_the_comparison(first_run):
-    assert stages_run(first_run) == ALL
+    assert find_started_stages(first_run) == ALL
     assert re.search(r"VOC F1 +\d+ +0\.\d+ +0\.\d+ +[+-]0\.\d+", first_run)
 
 
@@ -76,7 +76,7 @@ def test_the_first_run_prints_no_warnings(first_run):
 
 
 def test_another_machine_pulls_the_results_and_runs_nothing(project, other_machine):
-    assert stages_run(run_command(other_machine, "dvc", "repro")) == set()
+    assert find_started_stages(run_command(other_machine, "dvc", "repro")) == set()
     for name in ("models/tuned/model.safetensors", "metrics/report.html", "data/prepared/comments/comments.jsonl"):
         assert (other_machine / name).read_bytes() == (project / name).read_bytes()
     assert run_command(other_machine, "git", "status", "--porcelain") == ""
@@ -89,7 +89,7 @@ def test_the_lock_can_be_checked_without_data(other_machine, tmp_path):
 
 def test_a_new_ratio_runs_only_what_depends_on_it(second_ratio):
     # After a few steps, a model may give the same answers; then DVC does not run the stage `score` again.
-    assert stages_run(second_ratio) | {"score@tuned"} == AFTER_THE_MIX
+    assert find_started_stages(second_ratio) | {"score@tuned"} == AFTER_THE_MIX
 
 
 def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_ratio):
@@ -114,19 +114,19 @@ def test_an_experiment_is_applied_without_warnings(project, second_ratio):
 
 
 def test_nothing_runs_when_nothing_changed(project, second_ratio):
-    assert stages_run(run_command(project, "dvc", "repro")) == set()
+    assert find_started_stages(run_command(project, "dvc", "repro")) == set()
 
 
 def test_going_back_to_the_first_ratio_trains_nothing(project, second_ratio):
     run_command(project, "git", "checkout", "-q", "--", "params.yaml")
     output = run_command(project, "dvc", "repro")
-    assert stages_run(output) <= {"gate"}  # which writes nothing that could be kept
+    assert find_started_stages(output) <= {"gate"}  # which writes nothing that could be kept
     assert "is cached - skipping run" in output
 
 
-def test_an_added_comment_repeats_the_split_but_not_the_base_model(project, second_ratio):
+def test_another_test_share_reruns_split_but_not_base(project, second_ratio):
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("test: 0.2 ", "test: 0.21"))
-    planned = stages_run(run_command(project, "dvc", "repro", "--dry"))
+    planned = find_started_stages(run_command(project, "dvc", "repro", "--dry"))
     assert "split" in planned
     assert "base" not in planned
 

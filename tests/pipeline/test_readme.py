@@ -1,4 +1,4 @@
-"""The README's table of stages and its metrics are those of the files."""
+"""The README's table of stages, its metrics, commands and links match the files."""
 
 import json
 import re
@@ -13,14 +13,16 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def stage_table() -> str:
-    """Return the table of stages as dvc.yaml has it."""
+def make_stage_table() -> str:
+    """Return the README's table of stages, built from dvc.yaml."""
     rows = ["| stage | what it does | writes |", "|---|---|---|"]
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
         stage = stage.get("do", stage)
         outs = [*stage.get("outs", []), *(out for kind in ("metrics", "plots") for out in stage.get(kind, []))]
         paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
-        paths = [path for path in paths if not path.startswith("metrics/environment/")]  # said below the table
+        paths = [
+            path for path in paths if not path.startswith("metrics/environment/")
+        ]  # the text below the table names these
         written = ", ".join(
             f"`{path.replace('${item.model}', '<model>').replace('${key}', '<kind>')}`" for path in paths
         )
@@ -28,11 +30,11 @@ def stage_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_table_of_stages_is_that_of_dvc_yaml():
-    assert stage_table() in README, f"put this into README.md:\n{stage_table()}"
+def test_the_table_of_stages_matches_dvc_yaml():
+    assert make_stage_table() in README, f"put this into README.md:\n{make_stage_table()}"
 
 
-def test_the_metrics_in_the_readme_are_those_of_the_summary():
+def test_the_metrics_in_the_readme_match_the_summary():
     # The committed file: another machine's `make repro` may write other last digits.
     committed = subprocess.check_output(["git", "show", "HEAD:metrics/summary.json"], cwd=ROOT, text=True)
     summary = json.loads(committed)
@@ -42,7 +44,7 @@ def test_the_metrics_in_the_readme_are_those_of_the_summary():
 
 
 def test_settings_in_commands_of_the_pages_are_existing_keys():
-    # DVC adds a key that is not there only with a plus.
+    # DVC adds a new key only if a plus precedes it.
     pages = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
     settings = re.findall(r"-S (?:(profiles/\w+\.yaml):)?(\+?)([\w.]+)=", "\n".join(pages))
     assert len(settings) > 5

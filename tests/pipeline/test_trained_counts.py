@@ -58,42 +58,42 @@ def mix_and_train(ratio: float, unit: str = "examples", **more: Any) -> tuple[di
     """Mix and train; return the contents of metrics/mix.json and metrics/train.json."""
     Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "unit": unit}}))
     Path("profiles").mkdir(exist_ok=True)
-    own = {"lr": 1e-3, "global_batch": 2, "max_length": LIMIT, "on_long_row": "drop", **more}
-    Path("profiles/demo.yaml").write_text(yaml.safe_dump({"train": own}))
+    settings = {"lr": 1e-3, "global_batch": 2, "max_length": LIMIT, "on_long_row": "drop", **more}
+    Path("profiles/demo.yaml").write_text(yaml.safe_dump({"train": settings}))
     mix.main()
     train.main()
     return read_json("metrics/mix.json")["mix"], read_json("metrics/train.json")["train"]
 
 
 @pytest.mark.parametrize("unit", ["examples", "tokens", "loss_tokens"])
-def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(project: Path, unit: str) -> None:
+def test_after_a_whole_epoch_the_trained_counts_match_the_mix(project: Path, unit: str) -> None:
     mixed, seen = mix_and_train(0.4, unit)
     rows = read_jsonl("data/mix/train.jsonl")
     counts = Counter(row["source"] for row in rows)
     assert (counts[CUSTOMER], mixed["too_long"][CUSTOMER], seen["dropped"]) == (SHORT, LONG, 0)
-    assert {name: of["rows"] for name, of in mixed["source"].items()} == counts
-    assert {name: of["examples"] for name, of in seen["source"].items()} == counts
+    assert {name: source["rows"] for name, source in mixed["source"].items()} == counts
+    assert {name: source["examples"] for name, source in seen["source"].items()} == counts
     # The last global batch may run on into the next epoch.
     assert seen["general_share"][unit] == pytest.approx(mixed["achieved"], abs=0.02)
     assert mixed["achieved"] == pytest.approx(0.4, abs=0.005)
-    given = compute_budget(mixed, seen, 1e-3)
+    budget = compute_budget(mixed, seen, 1e-3)
     share = seen["general_share"][unit]
-    assert given == Budget(SHORT, seen["steps"], 1e-3, general=share, too_long=LONG, unseen=0)
+    assert budget == Budget(SHORT, seen["steps"], 1e-3, general=share, too_long=LONG, unseen=0)
     assert find_trained_share(mixed, seen) == share
-    assert f"{LONG} of {SHORT + LONG}" in describe_budget(given, SHORT + LONG)[1]
+    assert f"{LONG} of {SHORT + LONG}" in describe_budget(budget, SHORT + LONG)[1]
     assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
 
 
 def test_a_training_run_that_ends_within_an_epoch_counts_what_it_saw(project: Path, capsys: Any) -> None:
     mixed, seen = mix_and_train(0.4, max_steps=3, packing=False)
     assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
-    assert sum(of["examples"] for of in seen["source"].values()) == 6
-    assert sum(of["tokens"] for of in seen["source"].values()) == seen["tokens"]
-    assert sum(of["loss_tokens"] for of in seen["source"].values()) == seen["loss_tokens"]
-    own = seen["source"].get(CUSTOMER, {"examples": 0})["examples"]
-    assert seen["general_share"]["examples"] == pytest.approx(1 - own / 6, abs=1e-6)
+    assert sum(source["examples"] for source in seen["source"].values()) == 6
+    assert sum(source["tokens"] for source in seen["source"].values()) == seen["tokens"]
+    assert sum(source["loss_tokens"] for source in seen["source"].values()) == seen["loss_tokens"]
+    examples = seen["source"].get(CUSTOMER, {"examples": 0})["examples"]
+    assert seen["general_share"]["examples"] == pytest.approx(1 - examples / 6, abs=1e-6)
     card = Path("models/trained/README.md").read_text(encoding="utf-8")
-    assert f"| {CUSTOMER} | {own} |" in card
+    assert f"| {CUSTOMER} | {examples} |" in card
     write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=90), "svm": make_svm_metrics()})
     for stage in ("base", "tuned"):
         write_json(f"metrics/infer/{stage}.json", {stage: {}})
@@ -103,19 +103,24 @@ def test_a_training_run_that_ends_within_an_epoch_counts_what_it_saw(project: Pa
     compare.main()
     output = capsys.readouterr().out
     assert f"{100 * seen['general_share']['examples']:.0f}% general data" in output
-    assert re.search(rf"^Budget: {own} customer examples, 3 steps", output, re.MULTILINE)
-    assert f"{SHORT - own} of {SHORT} customer examples of the mix" in output
+    assert re.search(rf"^Budget: {examples} customer examples, 3 steps", output, re.MULTILINE)
+    assert f"{SHORT - examples} of {SHORT} customer examples of the mix" in output
 
 
-def test_the_tokens_of_each_source_are_those_of_the_rows_of_the_mix(project: Path) -> None:
+def test_token_counts_per_source_match_the_rows_of_the_mix(project: Path) -> None:
     mixed, seen = mix_and_train(0.4, max_steps=67, global_batch=1, packing=False)
     rows = read_jsonl("data/mix/train.jsonl")
-    for name, of in seen["source"].items():
-        own = [row for row in rows if row["source"] == name]
-        tokens, loss_tokens = count_tokens(own, make_tokenizer(), AssistantTurns.all).sum(axis=0).tolist()
-        assert of == {"examples": len(own), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
+    for name, source in seen["source"].items():
+        source_rows = [row for row in rows if row["source"] == name]
+        tokens, loss_tokens = count_tokens(source_rows, make_tokenizer(), AssistantTurns.all).sum(axis=0).tolist()
+        assert source == {
+            "examples": len(source_rows),
+            "passes": len(source_rows),
+            "tokens": tokens,
+            "loss_tokens": loss_tokens,
+        }
         assert [mixed["source"][name][key] for key in ("rows", "tokens", "loss_tokens")] == [
-            len(own),
+            len(source_rows),
             tokens,
             loss_tokens,
         ]

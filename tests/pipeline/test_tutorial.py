@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Path:
 def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(project: Path) -> None:
     printed = []
     for block in BLOCKS:
-        done = subprocess.run(
+        result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=project,
             env=make_environment(PYTHONPATH=":".join([str(project), *filter(None, sys.path)])),
@@ -37,8 +37,8 @@ def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(projec
             check=False,
             timeout=3600,
         )
-        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-        printed.append(done.stdout)
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"
+        printed.append(result.stdout)
     assert "import: 400 comments, 721 segments" in printed[0]
     source = yaml.safe_load((project / "data/reviews/source.yaml").read_text())
     assert source["columns"]["levels"] == ["Product", "Topic", "Subtopic", "Detail"]

@@ -30,16 +30,16 @@ class Doubling:
         self.chunks: list[list[int]] = []
 
     @property
-    def asked(self) -> list[int]:
+    def processed(self) -> list[int]:
         return [number for chunk in self.chunks for number in chunk]
 
-    def work(self, chunk: list[Row], done: OnRowDone) -> None:
+    def work(self, chunk: list[Row], on_done: OnRowDone) -> None:
         self.chunks.append([])
         for index, row in enumerate(chunk):
             if row["number"] == self.bad:
                 raise ServiceGone("the service is gone")
             self.chunks[-1].append(row["number"])
-            done(index, {"number": row["number"], "double": 2 * row["number"], "use": 1})
+            on_done(index, {"number": row["number"], "double": 2 * row["number"], "use": 1})
 
     def open(self) -> Any:
         self.opened += 1
@@ -122,9 +122,9 @@ def test_a_finished_result_is_reused_without_opening_the_worker():
 
 def test_a_superseded_run_stops_before_its_next_chunk():
     class TakenOver(Doubling):
-        def work(self, chunk: list[Row], done: OnRowDone) -> None:
+        def work(self, chunk: list[Row], on_done: OnRowDone) -> None:
             with hold_work_folder("double", "another" * 10):
-                super().work(chunk, done)
+                super().work(chunk, on_done)
 
     doubling = TakenOver()
     with pytest.raises(InputError) as caught:
@@ -141,9 +141,9 @@ class Service(Doubling):
         super().__init__(bad)
         self.silent = silent
 
-    def work(self, chunk: list[Row], done: OnRowDone) -> None:
+    def work(self, chunk: list[Row], on_done: OnRowDone) -> None:
         def kept(index: int, row: Row) -> None:
-            done(index, {**row, "silent": row["number"] in self.silent})
+            on_done(index, {**row, "silent": row["number"] in self.silent})
 
         super().work(chunk, kept)
 
@@ -158,12 +158,12 @@ class Service(Doubling):
         return run_job(job, KEY, iter(ROWS), total, size, OUTS)
 
 
-def test_answers_of_a_service_are_kept_and_only_missing_ones_are_asked_for():
+def test_answers_of_a_service_are_kept_and_only_missing_ones_are_requested():
     with pytest.raises(ServiceGone):
         Service(bad=6).run()
     service = Service()
     assert service.run(size=3) == {"double": {"rows": 10, "silent": 0}}
-    assert service.asked == [6, 7, 8, 9]
+    assert service.processed == [6, 7, 8, 9]
     assert [row["number"] for row in read_jsonl(OUTS[0])] == list(range(10))
 
 
@@ -171,10 +171,10 @@ def test_the_next_run_processes_only_rows_without_an_answer():
     assert Service(silent=(2, 7)).run() == {"double": {"rows": 10, "silent": 2}}
     again = Service(silent=(7,))
     assert again.run() == {"double": {"rows": 10, "silent": 1}}
-    assert again.asked == [2, 7]
+    assert again.processed == [2, 7]
     last = Service()
     assert last.run() == {"double": {"rows": 10, "silent": 0}}
-    assert last.asked == [7]
+    assert last.processed == [7]
     assert not any(row["silent"] for row in read_jsonl(OUTS[0]))
     assert Service().run() == {"double": {"rows": 10, "silent": 0}}
 

@@ -62,7 +62,7 @@ def list_processes(folder: Path) -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Run:
-    """A started command, and the log with its output and that of its orphans."""
+    """A started command, and the log with the output of the command and of its orphans."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -163,10 +163,10 @@ def world(tmp_path_factory) -> Iterator[Path]:
     """A folder for all these tests; processes in it are killed at the end."""
     folder = tmp_path_factory.mktemp("resume")
     yield folder
-    left = list_processes(folder)
-    for process in left:
+    processes = list_processes(folder)
+    for process in processes:
         process.kill()
-    psutil.wait_procs(left, timeout=30)
+    psutil.wait_procs(processes, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +179,9 @@ def blank(world: Path) -> dict[str, Path]:
             folder, make_moe_config() if "mixture" in setting else make_dense_config(), global_batch=2, **train
         )
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-        rest = {"profiles/${profile}.yaml": ["model", "infer", *SECTIONS]}  # of the profile, for stages not here
-        other = {"cmd": "echo other", "params": [rest]}
+        # Sections of the profile that are read only by stages that this project leaves out.
+        profile_params = {"profiles/${profile}.yaml": ["model", "infer", *SECTIONS]}
+        other = {"cmd": "echo other", "params": [profile_params]}
         stages = {"train": stages["train"], "interpolate": stages["interpolate"], "other": other}
         (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
         shutil.copy(ROOT / "versions.yaml", folder)
@@ -331,7 +332,7 @@ def test_an_orphan_stops_for_the_next_run_and_writes_no_output(superseded):
     assert f"train: continuing after step {stopped[1]} of {STEPS}" in following
 
 
-def test_after_all_these_kills_the_bytes_are_those_of_an_uninterrupted_run(superseded, whole):
+def test_after_all_these_kills_the_bytes_equal_an_uninterrupted_run(superseded, whole):
     project, _, _ = superseded
     assert project.weights() == whole("muon").weights()
     assert project.curve() == whole("muon").curve()
@@ -401,19 +402,19 @@ def test_a_changed_learning_rate_starts_from_the_beginning(whole, world):
     assert (finished / "result").exists()
 
 
-def test_the_same_training_in_another_project_is_waited_for_and_its_result_reused(fresh, world, whole):
+def test_a_run_waits_for_the_same_training_in_another_project_and_reuses_its_result(fresh, world, whole):
     root = world / "main-repository"
-    one, two = (Project(fresh(name).folder, root) for name in ("one", "two"))
-    first = one.start(*BY_HAND, DVC_ROOT=str(root))
-    trainer = one.trains(first)
+    project, other_project = (Project(fresh(name).folder, root) for name in ("one", "two"))
+    first = project.start(*BY_HAND, DVC_ROOT=str(root))
+    trainer = project.trains(first)
     trainer.suspend()
-    second = two.start(*BY_HAND, DVC_ROOT=str(root))
+    second = other_project.start(*BY_HAND, DVC_ROOT=str(root))
     wait_until(lambda: f"process {trainer.pid} is doing the same work; waiting" in second.output)
     trainer.resume()
     assert (first.end(), second.end()) == (0, 0), first.output + second.output
     assert "reusing the result" in second.output
-    assert one.report() == two.report()
-    assert one.weights() == two.weights() == whole("muon").weights()
+    assert project.report() == other_project.report()
+    assert project.weights() == other_project.weights() == whole("muon").weights()
 
 
 @pytest.mark.parametrize("setting", ["lora", pytest.param("zero3-mixture", marks=needs_compiler)])
@@ -503,8 +504,8 @@ def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callabl
         command = ["mount", "-t", "tmpfs", "-o", options, "alloy-test", str(mount_point)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    if not shutil.which("mount") or (done := mount(f"size={checkpoint * 3 // 2}")).returncode:
-        pytest.skip("may not mount a small file system here" + (f": {done.stderr.strip()}" if done else ""))
+    if not shutil.which("mount") or (result := mount(f"size={checkpoint * 3 // 2}")).returncode:
+        pytest.skip("may not mount a small file system here" + (f": {result.stderr.strip()}" if result else ""))
     try:
         yield project, lambda size: mount(f"remount,size={size}").check_returncode()
     finally:
@@ -671,5 +672,5 @@ def test_an_interrupted_removal_is_completed_by_the_next(copies, monkeypatch, fi
     with hold_work_folder("train", KEY) as work_folder:
         assert not work_folder.result.exists()
     remove_finished_work()
-    left = [path for path in work_folder.path.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
-    assert left == [work_folder.path / "project"]
+    files = [path for path in work_folder.path.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
+    assert files == [work_folder.path / "project"]

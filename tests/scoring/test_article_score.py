@@ -1,4 +1,4 @@
-"""The article's score equals the published scorer's output, and follows its rules on pairs made by hand."""
+"""The score of the article equals the output of the published scorer, and follows its rules."""
 
 import json
 from pathlib import Path
@@ -27,28 +27,28 @@ def compute_f1(gold: list[str], predicted: list[str]) -> float:
 
 
 @pytest.fixture(scope="module")
-def published():
+def published_scores():
     if not FIXTURE.is_dir():
-        pytest.skip(f"{FIXTURE} is not there: the published scorer's pairs and output")
+        pytest.skip(f"{FIXTURE} is absent: the published scorer's pairs and output")
     pairs, printed = read_jsonl(FIXTURE / "in.jsonl"), read_json(FIXTURE / "expected.json")
     expected = {f"L{row.pop('level')[1:]}": row for row in printed}
     return [pair["gold"] for pair in pairs], [pair["inference"] for pair in pairs], expected
 
 
-def test_scores_equal_those_of_the_published_scorer_exactly(published):
-    gold, predicted, expected = published
+def test_scores_equal_the_published_scorer_exactly(published_scores):
+    gold, predicted, expected = published_scores
     assert len(gold) == 120
     assert compute_article_scores(gold, predicted) == expected
 
 
-def test_scores_are_the_same_with_our_names_of_levels(published):
-    gold, predicted, expected = published
+def test_scores_are_the_same_with_our_level_names(published_scores):
+    gold, predicted, expected = published_scores
     ours = [[text.replace('"E', '"L') for text in texts] for texts in (gold, predicted)]
     assert all('"E1"' not in text for texts in ours for text in texts)
     assert compute_article_scores(*ours) == expected
 
 
-def test_the_right_answer_is_1_at_every_level():
+def test_the_right_answer_scores_1_at_every_level():
     scores = compute_article_scores([make_answer("a", "b")], [make_answer("a", "b")])
     assert scores == {"L1": ONE, "L2": ONE, "L3": ONE, "L4": ONE}
 
@@ -58,14 +58,14 @@ def test_labels_are_compared_by_position():
     assert compute_f1(["a", "b", "c"], ["a", "c", "b"]) == pytest.approx(1 / 3)
 
 
-def test_predictions_beyond_the_gold_labels_are_cut_off():
+def test_predictions_beyond_the_gold_labels_are_ignored():
     assert compute_f1(["a"], ["a", "x", "y"]) == 1.0
 
 
 def test_missing_predictions_count_as_empty_labels():
-    found = score_leaf(make_answer("a", "b"), make_answer("a"))
-    # a: precision, recall 1; b: never predicted, 0. Each is one half of gold.
-    assert found == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    scores = score_leaf(make_answer("a", "b"), make_answer("a"))
+    # a: precision and recall 1. b: never predicted, so 0. Each has half of the gold labels.
+    assert scores == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
 
 
 def test_a_label_counts_once_per_comment():
@@ -74,14 +74,13 @@ def test_a_label_counts_once_per_comment():
 
 
 def test_the_first_ten_different_labels_count():
-    twelve = [f"leaf {number}" for number in range(12)]
-    assert compute_f1(twelve, twelve[:10]) == 1.0
-    assert compute_f1(twelve, [*twelve[:10], "x", "y"]) == 1.0
-    assert compute_f1(twelve, twelve[:9]) == pytest.approx(0.9)
-    assert (
-        compute_f1(["a", "a", *twelve[:9]], ["a", *twelve[:9]]) == 1.0
-    )  # the tenth counts: repeated labels are skipped
-    assert compute_f1(["a", "a", *twelve[:9]], ["a", *twelve[:8]]) == pytest.approx(0.9)
+    labels = [f"leaf {number}" for number in range(12)]
+    assert compute_f1(labels, labels[:10]) == 1.0
+    assert compute_f1(labels, [*labels[:10], "x", "y"]) == 1.0
+    assert compute_f1(labels, labels[:9]) == pytest.approx(0.9)
+    # Repeated labels are skipped, so the tenth different label counts.
+    assert compute_f1(["a", "a", *labels[:9]], ["a", *labels[:9]]) == 1.0
+    assert compute_f1(["a", "a", *labels[:9]], ["a", *labels[:8]]) == pytest.approx(0.9)
 
 
 def test_only_labels_of_the_last_level_are_cut_at_a_colon():
@@ -95,9 +94,9 @@ def test_labels_that_are_equal_before_the_colon_count_once():
     assert compute_f1(["App: slow", "App: dear", "b"], ["App", "b"]) == 1.0
 
 
-def test_every_level_is_scored_alone():
-    other = json.dumps([{"L1": "Elsewhere", "L2": "Topic", "L3": "Aspect", "L4": "a"}])
-    assert compute_article_scores([make_answer("a")], [other]) == {"L1": ZERO, "L2": ONE, "L3": ONE, "L4": ONE}
+def test_every_level_is_scored_separately():
+    answer = json.dumps([{"L1": "Elsewhere", "L2": "Topic", "L3": "Aspect", "L4": "a"}])
+    assert compute_article_scores([make_answer("a")], [answer]) == {"L1": ZERO, "L2": ONE, "L3": ONE, "L4": ONE}
 
 
 def test_precision_and_recall_are_weighted_by_gold():
@@ -107,13 +106,13 @@ def test_precision_and_recall_are_weighted_by_gold():
     assert compute_article_scores(gold, predicted)["L4"] == {"precision": half, "recall": half, "f1": half}
 
 
-def test_scores_are_scikit_learns_weighted_averages():
+def test_scores_equal_weighted_averages_of_scikit_learn():
     gold, predicted = [*"aabbbccz"], [*"abbbbcxa"]
-    found = compute_article_scores([make_answer(label) for label in gold], [make_answer(label) for label in predicted])[
-        "L4"
-    ]
+    scores = compute_article_scores(
+        [make_answer(label) for label in gold], [make_answer(label) for label in predicted]
+    )["L4"]
     expected = precision_recall_fscore_support(gold, predicted, average="weighted", zero_division=0)[:3]
-    assert tuple(found.values()) == expected
+    assert tuple(scores.values()) == expected
 
 
 @pytest.mark.parametrize("predicted", ["Sure! Here it is:\n{}\nDone.", "```json\n{}\n```", "{}"])

@@ -1,4 +1,4 @@
-"""Order-free matching, compared with results by hand, with a simple count, and with scikit-learn."""
+"""Order-free matching equals hand-computed results, a simple count, and scikit-learn."""
 
 import random
 
@@ -22,28 +22,28 @@ from alloy.scoring.matching import (
     count_nodes,
 )
 
-CASES = {
-    "all found": (["a", "b"], ["a", "b"], (2, 2, 2)),
-    "found in another order": (["a", "b", "c"], ["c", "a", "b"], (3, 3, 3)),
-    "one of two found": (["a", "b"], ["a"], (1, 1, 2)),
-    "one too many": (["a"], ["a", "b"], (1, 2, 1)),
-    "the same twice, there once": (["a"], ["a", "a"], (1, 2, 1)),
-    "the same once, there twice": (["a", "a"], ["a"], (1, 1, 2)),
-    "the same twice, there twice": (["a", "a", "b"], ["a", "b", "a"], (3, 3, 3)),
-    "none found": (["a"], ["b"], (0, 1, 1)),
-    "nothing predicted": (["a", "b"], [], (0, 0, 2)),
-    "nothing to find": ([], ["a"], (0, 1, 0)),
-    "nothing at all": ([], [], (0, 0, 0)),
+MATCHES = {
+    "all labels": (["a", "b"], ["a", "b"], (2, 2, 2)),
+    "all labels in another order": (["a", "b", "c"], ["c", "a", "b"], (3, 3, 3)),
+    "one of two labels": (["a", "b"], ["a"], (1, 1, 2)),
+    "an extra label": (["a"], ["a", "b"], (1, 2, 1)),
+    "predicted twice, gold once": (["a"], ["a", "a"], (1, 2, 1)),
+    "predicted once, gold twice": (["a", "a"], ["a"], (1, 1, 2)),
+    "predicted twice, gold twice": (["a", "a", "b"], ["a", "b", "a"], (3, 3, 3)),
+    "another label": (["a"], ["b"], (0, 1, 1)),
+    "no predictions": (["a", "b"], [], (0, 0, 2)),
+    "no gold labels": ([], ["a"], (0, 1, 0)),
+    "no labels": ([], [], (0, 0, 0)),
 }
 Labels = list[list[str]]
 
 
-@pytest.mark.parametrize(("gold", "predicted", "expected"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("gold", "predicted", "expected"), MATCHES.values(), ids=MATCHES)
 def test_labels_are_matched_as_multisets(gold: list[str], predicted: list[str], expected: tuple[int, int, int]) -> None:
     assert count_matches([gold], [predicted]).tolist() == [list(expected)]
 
 
-def test_paths_match_whole_or_not_at_all() -> None:
+def test_only_whole_paths_match() -> None:
     gold, predicted = [[("Setup", "Pairing")]], [[("Setup", "Manual"), ("Pairing", "Setup")]]
     assert count_matches(gold, predicted).tolist() == [[0, 2, 1]]
 
@@ -61,14 +61,14 @@ def test_a_missing_answer_is_an_error() -> None:
         count_matches([["a"], ["b"]], [["a"]])
 
 
-def test_rates_by_hand() -> None:
+def test_rates_match_a_hand_computed_example() -> None:
     # 3 of 4 predicted are right, 3 of 6 are found: F1 = 2 * 3 / (4 + 6).
     assert compute_rates(np.array([[1, 2, 4], [2, 2, 2]])) == Rates(precision=0.75, recall=0.5, f1=0.6)
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
-    found = compute_rates(np.array([[3, 5, 4], [0, 2, 3]]))
-    assert found.f1 == pytest.approx(2 * found.precision * found.recall / (found.precision + found.recall))
+    rates = compute_rates(np.array([[3, 5, 4], [0, 2, 3]]))
+    assert rates.f1 == pytest.approx(2 * rates.precision * rates.recall / (rates.precision + rates.recall))
 
 
 @pytest.mark.parametrize("counts", [[[0, 0, 3]], [[0, 3, 0]], [[0, 0, 0]], [[0, 2, 2]]])
@@ -78,8 +78,8 @@ def test_rates_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
 
 def make_labels(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, Labels]:
     rng = random.Random(seed)
-    draw = [[rng.choices(kinds, k=rng.randrange(5)) for _ in range(comments)] for _ in range(2)]
-    return draw[0], draw[1]
+    sides = [[rng.choices(kinds, k=rng.randrange(5)) for _ in range(comments)] for _ in range(2)]
+    return sides[0], sides[1]
 
 
 def cross_off(gold: Labels, predicted: Labels) -> int:
@@ -95,40 +95,40 @@ def cross_off(gold: Labels, predicted: Labels) -> int:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_counts_equal_those_of_crossing_labels_off_a_list(seed: int) -> None:
+def test_counts_equal_a_simple_count(seed: int) -> None:
     gold, predicted = make_labels(seed)
     expected = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
     assert count_matches(gold, predicted).sum(axis=0).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_neither_the_order_of_labels_nor_of_comments_matters(seed: int) -> None:
+def test_the_order_of_labels_and_comments_does_not_matter(seed: int) -> None:
     gold, predicted = make_labels(seed)
-    whole = compute_rates(count_matches(gold, predicted))
+    expected = compute_rates(count_matches(gold, predicted))
     rng = random.Random(seed)
     shuffled = [rng.sample(labels, len(labels)) for labels in predicted]
-    assert compute_rates(count_matches(gold, shuffled)) == whole
-    assert compute_rates(count_matches(gold[::-1], predicted[::-1])) == whole
+    assert compute_rates(count_matches(gold, shuffled)) == expected
+    assert compute_rates(count_matches(gold[::-1], predicted[::-1])) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> None:
     gold, predicted = make_labels(seed)
-    there, back = compute_rates(count_matches(gold, predicted)), compute_rates(count_matches(predicted, gold))
-    assert (there.precision, there.recall, there.f1) == (back.recall, back.precision, back.f1)
+    rates, swapped = compute_rates(count_matches(gold, predicted)), compute_rates(count_matches(predicted, gold))
+    assert (rates.precision, rates.recall, rates.f1) == (swapped.recall, swapped.precision, swapped.f1)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_per_comment_f1_is_scikit_learns_micro_f1(seed: int) -> None:
+def test_with_one_label_per_comment_f1_equals_micro_f1_of_scikit_learn(seed: int) -> None:
     rng = random.Random(seed)
     gold = rng.choices("abcdefgh", [8, 4, 2, 1, 1, 1, 1, 1], k=300)
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefgh") for label in gold]
-    ours = compute_rates(count_matches([[label] for label in gold], [[label] for label in predicted]))
-    assert ours.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
-    assert 0.5 < ours.f1 < 0.8
+    rates = compute_rates(count_matches([[label] for label in gold], [[label] for label in predicted]))
+    assert rates.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
+    assert 0.5 < rates.f1 < 0.8
 
 
-def test_with_different_labels_f1_is_scikit_learns_micro_f1() -> None:
+def test_with_different_labels_f1_equals_micro_f1_of_scikit_learn() -> None:
     gold, predicted = ([sorted(set(labels)) for labels in side] for side in make_labels(7))
     table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
     expected = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
@@ -142,14 +142,14 @@ def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
 
 def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
     counts = np.array([[1, 1, 1], [0, 1, 1]] * 20)
-    found = compute_rates_with_interval(counts, 200, 0, "_full")
-    assert list(found) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
-    assert found["f1_full_low"] < found["f1_full"] == 0.5 < found["f1_full_high"]
+    rates = compute_rates_with_interval(counts, 200, 0, "_full")
+    assert list(rates) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
+    assert rates["f1_full_low"] < rates["f1_full"] == 0.5 < rates["f1_full_high"]
     assert list(compute_rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
 
 
 def make_paths(*texts: str) -> list[LabelPath]:
-    """Return paths, a letter for each label; a dash is an empty one."""
+    """Return paths with a letter for each label; a dash is an empty label."""
     return [tuple(label.replace("-", "") for label in text) for text in texts]
 
 
@@ -166,8 +166,8 @@ def test_a_prefix_counts_once_per_segment() -> None:
     ]
 
 
-def test_the_nodes_of_a_comment_are_those_of_its_labels_and_their_ancestors() -> None:
-    # Gold: a, ab, abc. Said: a, ab, abd and a, twice an ancestor.
+def test_the_nodes_of_a_comment_are_its_labels_and_their_ancestors() -> None:
+    # Gold: a, ab, abc. Predicted: a, ab, abd, and a again.
     gold, predicted = [make_paths("abc")], [make_paths("abd", "a--")]
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[2, 4, 3]]
 
@@ -177,41 +177,40 @@ def test_an_empty_label_is_not_a_node_but_labels_below_it_are() -> None:
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[1, 2, 3]]
 
 
-def drawn_paths(seed: int, comments: int, most: int) -> list[list[LabelPath]]:
+def draw_paths(seed: int, comments: int, max_segments: int) -> list[list[LabelPath]]:
     rng = random.Random(seed)
     # Each label includes its ancestors, so all nodes of the taxonomy have different names.
-    letters = [[rng.choices("ab", k=3) for _ in range(rng.randint(1, most))] for _ in range(comments)]
-    return [[("".join(own[:1]), "".join(own[:2]), "".join(own)) for own in rows] for rows in letters]
+    letters = [[rng.choices("ab", k=3) for _ in range(rng.randint(1, max_segments))] for _ in range(comments)]
+    return [[("".join(path[:1]), "".join(path[:2]), "".join(path)) for path in rows] for rows in letters]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_per_comment_hierarchical_rates_are_those_of_hiclass(seed: int) -> None:
+def test_with_one_label_per_comment_hierarchical_rates_equal_hiclass(seed: int) -> None:
     from hiclass import metrics
 
-    gold, predicted = drawn_paths(seed, 80, 1), drawn_paths(seed + 100, 80, 1)
-    predicted[0], predicted[1] = (
-        [(predicted[0][0][0], "", "")],
-        [(*predicted[1][0][:2], "")],
-    )  # it is less specific than a leaf
-    found = compute_rates(count_nodes(count_levels(gold, predicted, 3), predicted))
-    sides = [np.array([own[0] for own in side]) for side in (gold, predicted)]
+    gold, predicted = draw_paths(seed, 80, 1), draw_paths(seed + 100, 80, 1)
+    # Two predictions that end above a leaf.
+    predicted[0] = [(predicted[0][0][0], "", "")]
+    predicted[1] = [(*predicted[1][0][:2], "")]
+    rates = compute_rates(count_nodes(count_levels(gold, predicted, 3), predicted))
+    sides = [np.array([paths[0] for paths in side]) for side in (gold, predicted)]
     expected = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
-    assert [found.precision, found.recall, found.f1] == pytest.approx(expected)
-    assert found.precision != found.recall
+    assert [rates.precision, rates.recall, rates.f1] == pytest.approx(expected)
+    assert rates.precision != rates.recall
 
 
-def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_ancestor() -> None:
+def test_with_two_labels_without_a_shared_ancestor_hierarchical_rates_equal_hiclass() -> None:
     from hiclass import metrics
 
     gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
     predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
-    found = compute_rates(count_nodes(count_levels(gold, predicted, 2), predicted))
+    rates = compute_rates(count_nodes(count_levels(gold, predicted, 2), predicted))
     expected = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
-    assert [found.precision, found.recall, found.f1] == pytest.approx(expected)
+    assert [rates.precision, rates.recall, rates.f1] == pytest.approx(expected)
 
 
-def test_mean_depth_by_hand() -> None:
-    # abc is right down to c; of xyz only x is; q is not there at all.
+def test_mean_depth_matches_a_hand_computed_example() -> None:
+    # The first path is right down to c, the second only in x, the third in no label.
     gold, predicted = [make_paths("abc", "xyz"), make_paths("qrs")], [make_paths("xab", "abc"), []]
     assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
 
@@ -221,11 +220,11 @@ def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_mean_depth_is_that_of_the_best_assignment(seed: int) -> None:
-    gold, predicted = drawn_paths(seed, 10, 5), drawn_paths(seed + 100, 10, 5)
+def test_mean_depth_uses_the_best_assignment(seed: int) -> None:
+    gold, predicted = draw_paths(seed, 10, 5), draw_paths(seed + 100, 10, 5)
     total = 0
-    for expected, found in zip(gold, predicted, strict=True):
-        depths = np.array([[sum(a == b for a, b in zip(one, other)) for other in found] for one in expected])  # noqa: B905
+    for gold_paths, paths in zip(gold, predicted, strict=True):
+        depths = np.array([[sum(a == b for a, b in zip(first, second)) for second in paths] for first in gold_paths])  # noqa: B905
         total += depths[linear_sum_assignment(depths, maximize=True)].sum()
     assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
 
@@ -235,10 +234,10 @@ def make_segments(*labels: tuple[str, str | None]) -> list[Segment]:
 
 
 EMOTIONS = {
-    "right": (make_segments(("a", "joy")), make_segments(("a", "joy")), (1, 1)),
-    "wrong": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1)),
-    "not predicted": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1)),
-    "right, but of another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 0)),
+    "the right emotion": (make_segments(("a", "joy")), make_segments(("a", "joy")), (1, 1)),
+    "another emotion": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1)),
+    "no predicted emotion": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1)),
+    "the right emotion of another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 0)),
     "one of two equal paths, in another order": (
         make_segments(("a", "joy"), ("a", "anger")),
         make_segments(("a", "anger"), ("a", "joy")),
@@ -249,10 +248,18 @@ EMOTIONS = {
         make_segments(("a", "anger"), ("a", "joy")),
         (1, 2),
     ),
-    "one predicted, two gold": (make_segments(("a", "joy"), ("a", "anger")), make_segments(("a", "anger")), (1, 1)),
-    "two predicted, one gold": (make_segments(("a", "joy")), make_segments(("a", "anger"), ("a", "joy")), (1, 1)),
-    "none in gold": (make_segments(("a", None)), make_segments(("a", "joy")), (0, 0)),
-    "spaces around it": (make_segments(("a", " joy ")), make_segments(("a", "joy")), (1, 1)),
+    "one predicted and two gold segments": (
+        make_segments(("a", "joy"), ("a", "anger")),
+        make_segments(("a", "anger")),
+        (1, 1),
+    ),
+    "two predicted and one gold segment": (
+        make_segments(("a", "joy")),
+        make_segments(("a", "anger"), ("a", "joy")),
+        (1, 1),
+    ),
+    "no gold emotion": (make_segments(("a", None)), make_segments(("a", "joy")), (0, 0)),
+    "spaces around the emotion": (make_segments(("a", " joy ")), make_segments(("a", "joy")), (1, 1)),
 }
 
 
@@ -261,8 +268,8 @@ def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: 
     assert count_emotions([gold], [predicted]) == expected
 
 
-FULL = {
-    "right": (make_segments(("a", "joy")), make_segments(("a", "joy")), (1, 1, 1)),
+FULL_LABELS = {
+    "the right emotion": (make_segments(("a", "joy")), make_segments(("a", "joy")), (1, 1, 1)),
     "another emotion": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1, 1)),
     "another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 1, 1)),
     "in another order": (
@@ -285,17 +292,17 @@ FULL = {
         make_segments(("a", "joy"), ("a", "joy")),
         (1, 2, 2),
     ),
-    "the same twice, there once": (make_segments(("a", "joy")), make_segments(("a", "joy"), ("a", "joy")), (1, 2, 1)),
-    "none predicted": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1, 1)),
-    "none in gold and none predicted": (make_segments(("a", None)), make_segments(("a", None)), (1, 1, 1)),
-    "none in gold, one predicted": (make_segments(("a", None)), make_segments(("a", "joy")), (0, 1, 1)),
-    "an empty one is none": (make_segments(("a", None)), make_segments(("a", " ")), (1, 1, 1)),
-    "spaces around it": (make_segments(("a", " joy ")), make_segments(("a", "joy")), (1, 1, 1)),
-    "nothing predicted": (make_segments(("a", "joy")), [], (0, 0, 1)),
+    "predicted twice, gold once": (make_segments(("a", "joy")), make_segments(("a", "joy"), ("a", "joy")), (1, 2, 1)),
+    "no predicted emotion": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1, 1)),
+    "no emotion in gold and prediction": (make_segments(("a", None)), make_segments(("a", None)), (1, 1, 1)),
+    "no gold emotion": (make_segments(("a", None)), make_segments(("a", "joy")), (0, 1, 1)),
+    "an empty emotion": (make_segments(("a", None)), make_segments(("a", " ")), (1, 1, 1)),
+    "spaces around the emotion": (make_segments(("a", " joy ")), make_segments(("a", "joy")), (1, 1, 1)),
+    "no predictions": (make_segments(("a", "joy")), [], (0, 0, 1)),
 }
 
 
-@pytest.mark.parametrize(("gold", "predicted", "expected"), FULL.values(), ids=FULL)
+@pytest.mark.parametrize(("gold", "predicted", "expected"), FULL_LABELS.values(), ids=FULL_LABELS)
 def test_a_segment_matches_only_if_path_and_emotion_are_right(
     gold: list[Segment], predicted: list[Segment], expected: tuple
 ) -> None:
@@ -305,8 +312,10 @@ def test_a_segment_matches_only_if_path_and_emotion_are_right(
 @pytest.mark.parametrize("seed", range(5))
 def test_emotions_never_add_matches(seed: int) -> None:
     rng = random.Random(seed)
-    sides = [[make_segments(*((p, rng.choice("xy")) for p in own)) for own in side] for side in make_labels(seed)]
+    sides = [
+        [make_segments(*((path, rng.choice("xy")) for path in paths)) for paths in side] for side in make_labels(seed)
+    ]
     full = count_full(*sides)
-    paths = count_matches(*([[segment.path for segment in own] for own in side] for side in sides))
+    paths = count_matches(*([[segment.path for segment in segments] for segments in side] for side in sides))
     assert (full[:, 0] <= paths[:, 0]).all()
     assert (full[:, 1:] == paths[:, 1:]).all()

@@ -1,4 +1,4 @@
-"""Metrics per leaf, compared with results by hand and with scikit-learn."""
+"""Metrics per leaf equal hand-computed results and scikit-learn."""
 
 import random
 from collections import Counter
@@ -19,30 +19,30 @@ def test_leaves_are_counted_over_all_comments_as_multisets():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_per_comment_averages_are_scikit_learns(seed):
+def test_with_one_label_per_comment_averages_equal_scikit_learn(seed):
     rng = random.Random(seed)
-    gold = rng.choices("abcdefg", [8, 4, 2, 1, 1, 1, 1], k=60)  # h is in neither, x no leaf
+    gold = rng.choices("abcdefg", [8, 4, 2, 1, 1, 1, 1], k=60)  # h is in neither, and x is not a leaf
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefx") for label in gold]
     counts = count_leaves([[(label,)] for label in gold], [[(label,)] for label in predicted], LEAVES)
     present = sorted({*gold, *predicted} - {"x"})
-    found = average_over_leaves(counts)
+    averages = average_over_leaves(counts)
     for average in ("macro", "weighted"):
         expected = precision_recall_fscore_support(gold, predicted, labels=present, average=average, zero_division=0)
-        ours = [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")]
-        assert ours == pytest.approx(expected[:3])
-    assert found["macro_f1"] != pytest.approx(found["weighted_f1"], abs=0.01)
+        values = [averages[f"{average}_{name}"] for name in ("precision", "recall", "f1")]
+        assert values == pytest.approx(expected[:3])
+    assert averages["macro_f1"] != pytest.approx(averages["weighted_f1"], abs=0.01)
 
 
-def test_averages_by_hand():
+def test_averages_match_a_hand_computed_example():
     # (matched, predicted, gold): precision 1, 1/2, 0; recall 1/3, 1, 0; F1 1/2, 2/3, 0. The last is in neither.
-    found = average_over_leaves(np.array([[1, 1, 3], [1, 2, 1], [0, 1, 0], [0, 0, 0]]))
-    macro = [found[f"macro_{name}"] for name in ("precision", "recall", "f1")]
-    weighted = [found[f"weighted_{name}"] for name in ("precision", "recall", "f1")]
+    averages = average_over_leaves(np.array([[1, 1, 3], [1, 2, 1], [0, 1, 0], [0, 0, 0]]))
+    macro = [averages[f"macro_{name}"] for name in ("precision", "recall", "f1")]
+    weighted = [averages[f"weighted_{name}"] for name in ("precision", "recall", "f1")]
     assert macro == pytest.approx([1.5 / 3, 4 / 9, 7 / 18])
     assert weighted == pytest.approx([3.5 / 4, 2 / 4, (1.5 + 2 / 3) / 4])
 
 
-def test_averages_of_nothing_are_0():
+def test_averages_of_zero_counts_are_0():
     assert set(average_over_leaves(np.zeros((2, 3), dtype=np.int64)).values()) == {0.0}
 
 

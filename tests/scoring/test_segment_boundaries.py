@@ -13,26 +13,26 @@ def split_contents(*contents: str) -> list[list[str]]:
     return [content.split() for content in contents]
 
 
-SHARED = {
-    "the same": (["a b", "c"], ["a b", "c"], (3, 3, 3)),
+SHARED_WORDS = {
+    "equal contents": (["a b", "c"], ["a b", "c"], (3, 3, 3)),
     "in another order": (["a b", "c"], ["c", "a b"], (3, 3, 3)),
-    "one word too few": (["a b c"], ["a b"], (2, 2, 3)),
-    "one word too many": (["a b"], ["a b c"], (2, 3, 2)),
+    "a missing word": (["a b c"], ["a b"], (2, 2, 3)),
+    "an extra word": (["a b"], ["a b c"], (2, 3, 2)),
     "both segments in one": (["a b", "c d e"], ["a b c d e"], (3, 5, 5)),
     "one segment in two": (["a b c d e"], ["a b", "c d e"], (3, 5, 5)),
     "a word that occurs once, quoted twice": (["a"], ["a a"], (1, 2, 1)),
     "a word that occurs twice, quoted twice": (["a b a"], ["a a c"], (2, 3, 3)),
-    "nothing shared": (["a"], ["b"], (0, 1, 1)),
-    "no content": (["a b"], [], (0, 0, 2)),
-    "nothing to find": ([], ["a"], (0, 1, 0)),
-    "nothing at all": ([], [], (0, 0, 0)),
+    "no shared word": (["a"], ["b"], (0, 1, 1)),
+    "no predicted content": (["a b"], [], (0, 0, 2)),
+    "no gold content": ([], ["a"], (0, 1, 0)),
+    "no contents": ([], [], (0, 0, 0)),
     # Taking the largest first, `a b c` with `a b c d`, would leave 0 for the rest: 3. The best is 2 + 2.
     "the best pairing is not the greedy one": (["a b c", "c d"], ["a b c d", "a b"], (4, 6, 5)),
 }
 
 
-@pytest.mark.parametrize(("gold", "predicted", "expected"), SHARED.values(), ids=SHARED)
-def test_words_shared_by_the_best_pairing(gold, predicted, expected):
+@pytest.mark.parametrize(("gold", "predicted", "expected"), SHARED_WORDS.values(), ids=SHARED_WORDS)
+def test_shared_words_are_counted_for_the_best_pairing(gold, predicted, expected):
     assert count_shared(split_contents(*gold), split_contents(*predicted)) == expected
 
 
@@ -41,17 +41,17 @@ def test_no_other_pairing_shares_more(seed):
     rng = random.Random(seed)
     gold, predicted = ([rng.choices("abcdef", k=rng.randint(1, 5)) for _ in range(4)] for _ in range(2))
 
-    def common(one: list[str], other: list[str]) -> int:
-        return sum(min(one.count(word), other.count(word)) for word in set(one))
+    def count_common(first: list[str], second: list[str]) -> int:
+        return sum(min(first.count(word), second.count(word)) for word in set(first))
 
-    best = max(sum(map(common, gold, order)) for order in permutations(predicted))
+    best = max(sum(map(count_common, gold, order)) for order in permutations(predicted))
     assert count_shared(gold, predicted)[0] == best
 
 
-COVER = {  # comment, contents, (covered, covered more than once, absent)
-    "all": ("a b c", ["a b", "c"], (3, 0, 0)),
-    "a part": ("a b c d", ["b c"], (2, 0, 0)),
-    "one word twice": ("a b c", ["a b", "b c"], (3, 1, 0)),
+COVERED_WORDS = {  # comment, contents, (covered, covered more than once, absent)
+    "all words": ("a b c", ["a b", "c"], (3, 0, 0)),
+    "some words": ("a b c d", ["b c"], (2, 0, 0)),
+    "a word in two contents": ("a b c", ["a b", "b c"], (3, 1, 0)),
     "a word in three contents": ("a b", ["a", "a b", "a"], (2, 1, 0)),
     "words that occur, but not next to one another": ("a b c", ["a c"], (0, 0, 1)),
     "words in another order": ("a b", ["b a"], (0, 0, 1)),
@@ -68,8 +68,8 @@ COVER = {  # comment, contents, (covered, covered more than once, absent)
 }
 
 
-@pytest.mark.parametrize(("comment", "contents", "expected"), COVER.values(), ids=COVER)
-def test_contents_cover_words(comment, contents, expected):
+@pytest.mark.parametrize(("comment", "contents", "expected"), COVERED_WORDS.values(), ids=COVERED_WORDS)
+def test_covered_words_are_counted(comment, contents, expected):
     assert count_covered_words(comment.split(), split_contents(*contents)) == expected
 
 
@@ -77,7 +77,7 @@ def test_a_repeated_content_covers_the_first_position_after_all_others_are_cover
     assert count_covered_words(["a"] * 2000, [["a"]] * 3000) == (2000, 1, 0)
 
 
-def test_metrics_computed_by_hand():
+def test_metrics_match_a_hand_computed_example():
     texts = ["The lock jams. Nice app!", "Too dear."]
     gold = [["The lock jams", "Nice app"], ["Too dear"]]
     predicted = [["the lock", "lock jams", "broken door"], []]
@@ -98,13 +98,13 @@ def test_boundaries_do_not_depend_on_labels():
 
 
 def test_without_contents_the_metrics_are_none():
-    found = measure_contents(["a b"], [["a"]], [[]])
-    assert found == {"boundaries": None, "coverage": None, "gold_coverage": 0.5, "overlap": None, "unquoted": None}
-    found = measure_contents(["a b"], [[]], [["a"]])
-    assert found == {"boundaries": None, "coverage": 0.5, "gold_coverage": None, "overlap": 0.0, "unquoted": 0.0}
+    metrics = measure_contents(["a b"], [["a"]], [[]])
+    assert metrics == {"boundaries": None, "coverage": None, "gold_coverage": 0.5, "overlap": None, "unquoted": None}
+    metrics = measure_contents(["a b"], [[]], [["a"]])
+    assert metrics == {"boundaries": None, "coverage": 0.5, "gold_coverage": None, "overlap": 0.0, "unquoted": 0.0}
 
 
 def test_contents_not_in_the_comment_cover_nothing():
-    found = measure_contents(["a b"], [["a b"]], [["c"]])
-    assert (found["coverage"], found["overlap"], found["unquoted"]) == (0.0, 0.0, 1.0)
-    assert found["boundaries"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    metrics = measure_contents(["a b"], [["a b"]], [["c"]])
+    assert (metrics["coverage"], metrics["overlap"], metrics["unquoted"]) == (0.0, 0.0, 1.0)
+    assert metrics["boundaries"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}

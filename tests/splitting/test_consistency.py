@@ -1,6 +1,7 @@
-"""Copies with different labels, and emotions that differ only in case, are found and warned of."""
+"""Copies with different labels, and emotions that differ only in case, are found and give a warning."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,39 +14,39 @@ from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 TAXONOMY = Taxonomy(("L1",), {("Price",): "", ("Setup",): ""})
 
 
-def make_row(identity: str, text: str, *labels: str, **more: str) -> dict[str, Any]:
-    return {"id": identity, "text": text, "segments": [{"L1": label, **more} for label in labels]}
+def make_row(identity: str, text: str, *labels: str, **fields: str) -> dict[str, Any]:
+    return {"id": identity, "text": text, "segments": [{"L1": label, **fields} for label in labels]}
 
 
 def check_comments(folder: Path, *rows: dict[str, Any], block: int = 2) -> CheckedComments:
     path = folder / "comments.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     lines = list(number_lines(path))
     return join_blocks(
-        path, [check_block(path, TAXONOMY, lines[at : at + block]) for at in range(0, len(lines), block)]
+        path, [check_block(path, TAXONOMY, lines[start : start + block]) for start in range(0, len(lines), block)]
     )
 
 
 def test_copies_with_other_labels_are_listed_with_their_ids(tmp_path: Path) -> None:
-    found = find_contradictions(
+    contradictions = find_contradictions(
         check_comments(
             tmp_path,
             make_row("a", "Too dear", "Price"),
             make_row("b", "Fine", "Price", "Setup"),
             make_row("c", "too&nbsp;DEAR", "Setup"),
-            make_row("d", "fine", "Setup", "Price"),  # another order is no other labels
+            make_row("d", "fine", "Setup", "Price"),  # the order of labels does not matter
             make_row("e", " Too dear\u200b", "Price"),
             make_row("f", "Well", "Price"),
         )
     )
-    ways = [{"labels": ["Price"], "ids": ["a", "e"]}, {"labels": ["Setup"], "ids": ["c"]}]
-    assert found == [{"text": "Too dear", "comments": 3, "labels": ways}]
+    variants = [{"labels": ["Price"], "ids": ["a", "e"]}, {"labels": ["Setup"], "ids": ["c"]}]
+    assert contradictions == [{"text": "Too dear", "comments": 3, "labels": variants}]
 
 
 def test_emotions_and_numbers_of_segments_are_labels_too(tmp_path: Path) -> None:
     rows = [make_row("a", "x", "Price", emotion="joy"), make_row("b", "x", "Price"), make_row("c", "y", "Price")]
-    found = find_contradictions(check_comments(tmp_path, *rows, make_row("d", "y", "Price", "Price")))
-    assert [[way["labels"] for way in one["labels"]] for one in found] == [
+    contradictions = find_contradictions(check_comments(tmp_path, *rows, make_row("d", "y", "Price", "Price")))
+    assert [[variant["labels"] for variant in text["labels"]] for text in contradictions] == [
         [["Price [joy]"], ["Price"]],
         [["Price"], ["Price", "Price"]],
     ]
@@ -57,7 +58,7 @@ def test_the_text_with_the_most_copies_comes_first(tmp_path: Path) -> None:
         make_row("b", "x", "Setup"),
         *(make_row(f"c{n}", "y", ["Price", "Setup"][n % 2]) for n in range(3)),
     ]
-    assert [one["comments"] for one in find_contradictions(check_comments(tmp_path, *rows))] == [3, 2]
+    assert [text["comments"] for text in find_contradictions(check_comments(tmp_path, *rows))] == [3, 2]
 
 
 def test_without_copies_there_are_no_contradictions(tmp_path: Path) -> None:
@@ -66,8 +67,7 @@ def test_without_copies_there_are_no_contradictions(tmp_path: Path) -> None:
     assert describe_contradictions([], "file") == []
 
 
-def test_emotions_that_differ_only_in_case_are_warned_of_with_their_counts() -> None:
+def test_emotions_that_differ_only_in_case_give_a_warning_with_their_counts() -> None:
     (line,) = describe_emotions(Counter({"anger": 30, "Anger": 12, "joy": 3, "ANGER": 1}))
-    assert line.startswith(
-        "emotions 'ANGER' (1 segments), 'Anger' (12 segments), 'anger' (30 segments) differ only in c"
-    )
+    assert re.findall(r"'(\w+)' \((\d+) ", line) == [("ANGER", "1"), ("Anger", "12"), ("anger", "30")]
+    assert "joy" not in line

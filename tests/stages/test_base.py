@@ -48,18 +48,18 @@ def list_files(project: Path) -> list[str]:
 
 def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
     write_gguf(project / "a.gguf")
-    done = run_command(project, {"gguf": "a.gguf"})
+    result = run_command(project, {"gguf": "a.gguf"})
     digest = hash_path(project / "a.gguf")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"base: gguf a.gguf, sha256 {digest}\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"base: gguf a.gguf, sha256 {digest}\n", "")
     assert read_json(project / "metrics/base.json") == {"base": {"gguf": "a.gguf", "sha256": digest}}
     assert read_json(project / "models/base/config.json")["model_type"] == "qwen3"
 
 
 def test_an_unusable_folder_is_an_error_of_one_line(project):
     (write_model(project / "given") / "config.json").unlink()
-    done = run_command(project, {"path": "given"})
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    result = run_command(project, {"path": "given"})
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("base: model.path: given: ")
     assert "config.json" in line
     assert list_files(project) == []
@@ -77,9 +77,9 @@ def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(project, kind):
         pytest.skip("no unshare to make a small disk with")
     if subprocess.run([*own_view, "true"], cwd=project, capture_output=True, check=False).returncode:
         pytest.skip("this system lets no user mount a small disk")
-    done = run_command(project, {kind: {"path": "given", "gguf": "a.gguf"}[kind]}, [*own_view, *BASE])
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    result = run_command(project, {kind: {"path": "given", "gguf": "a.gguf"}[kind]}, [*own_view, *BASE])
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("base: ")
     assert "free some space" in line
     assert list_files(project) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alloy.comparison.metrics import select_headline
+from alloy.comparison.metrics import BY_NAME, select_headline
 from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
@@ -15,12 +15,12 @@ from stages.compare import main
 
 def test_a_summary_has_only_headline_metrics() -> None:
     metrics, _ = make_metrics(**{"gsm8k exact_match": 0.5})
-    more = {
+    with_details = {
         **metrics,
         "voc": {**metrics["voc"], "levels": {}, "comments": 3},
         "mmlu": {**metrics["mmlu"], "subjects": {}},
     }
-    kept = select_headline(more)
+    kept = select_headline(with_details)
     assert kept["voc"] == {**metrics["voc"], "comments": 3}
     assert kept["mmlu"] == {key: metrics["mmlu"][key] for key in ("acc", "generated_acc", "unparsed", "questions")}
     shares = ("prompt_strict", "prompts", "instruction_strict", "instructions")
@@ -35,13 +35,13 @@ def test_a_summary_has_only_headline_metrics() -> None:
 
 
 def test_the_table_has_a_line_per_metric_in_columns() -> None:
-    header, *rest = render_table(compare(make_metrics(f1=50, acc=75))).splitlines()
+    header, *rows = render_table(compare(make_metrics(f1=50, acc=75))).splitlines()
     assert header.split() == ["n", "base", "tuned", "change", "95", "%", "interval", "p", "svm"]
-    assert rest[0].startswith("VOC F1 ")
-    assert rest[0].split()[2:6] == ["100", "0.100", "0.500", "+0.400"]
-    assert rest[0].split()[-1] == "0.300"
-    assert rest[4].split()[-1] == "-"
-    assert len({len(line) for line in [header, *rest]}) == 1
+    assert rows[0].startswith("VOC F1 ")
+    assert rows[0].split()[2:6] == ["100", "0.100", "0.500", "+0.400"]
+    assert rows[0].split()[-1] == "0.300"
+    assert rows[4].split()[-1] == "-"
+    assert len({len(line) for line in [header, *rows]}) == 1
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
         ("Answer format", "kept"),
     ]
     output = capsys.readouterr().out.splitlines()
-    assert output[0] == "Trained on 75% customer and 25% general data"
-    assert output[1] == "Budget: 30 customer examples, 80 steps, learning rate 0.003"
+    assert re.findall(r"\d+%", output[0]) == ["75%", "25%"]
+    assert re.findall(r"\d[\d.]*", output[1]) == ["30", "80", "0.003"]
     assert not any(line.startswith("Warning") for line in output)
     assert ONE_SEED in output
 
@@ -105,14 +105,16 @@ def test_with_codes_as_labels_a_known_code_is_a_leak(project: Path) -> None:
     assert sum(row["leak"] for row in read_jsonl("metrics/answers/tuned.jsonl")) == 12
 
 
-def test_the_headline_is_the_best_formulation_of_base(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_headline_is_the_best_formulation_of_the_base_model(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for model, letters in (("base", 85), ("tuned", 20)):
         file = Path(f"metrics/mmlu/{model}.json")
         mmlu = read_json(file)[model]["mmlu"]
         write_json(file, {model: {"mmlu": {**mmlu, "letters_acc": letters / 100}}})
         rows = read_jsonl(file.with_suffix(".jsonl"))
-        for number, row in enumerate(rows):
-            row["letters_acc"] = int(number < letters)
+        for index, row in enumerate(rows):
+            row["letters_acc"] = int(index < letters)
         write_jsonl(file.with_suffix(".jsonl"), rows)
     main()
     summary, compared = read_json("metrics/summary.json"), read_json("metrics/compare.json")
@@ -146,20 +148,21 @@ def test_an_unknown_cost_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("customer", "too_long", "unseen", "output"),
+    ("customer", "too_long", "unseen", "pattern"),
     [
-        (20, 0, 0, "Warning: mix left 10 of 30 customer examples out"),
-        (26, 4, 0, "Warning: 4 of 30 customer examples exceed train.max_length and were left out"),
-        (7, 0, 23, "Warning: training ended before it saw 23 of 30 customer examples of the mix; "),
+        (20, 0, 0, r"\bmix\b.*\b10 of 30\b"),
+        (26, 4, 0, r"\b4 of 30\b.*\btrain\.max_length\b"),
+        (7, 0, 23, r"\btraining\b.*\b23 of 30\b"),
     ],
+    ids=["not mixed", "too long", "unseen"],
 )
 def test_a_warning_counts_customer_examples_not_trained_on(
-    project: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, output: str
+    project: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, pattern: str
 ) -> None:
     write_costs(customer=customer, too_long=too_long, unseen=unseen)
     main()
-    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning")]
-    assert len(warnings) == 1 and warnings[0].startswith(output)
+    (warning,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning"))
+    assert re.search(pattern, warning), warning
 
 
 def test_comments_in_every_prompt_do_not_count_as_left_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,12 +172,12 @@ def test_comments_in_every_prompt_do_not_count_as_left_out(project: Path, capsys
     assert "Warning" not in capsys.readouterr().out
 
 
-def with_emotions(tuned: int) -> None:
-    """Write the metrics of the models; the given number of the tuned model's 100 answers are right with emotions."""
+def write_metrics_with_emotions(right: int) -> None:
+    """Write the metrics of all models; `right` of the tuned model's 100 answers have the right path and emotion."""
     write_metrics(
         {
             "base": make_metrics(full=10),
-            "tuned": make_metrics(f1=90, full=tuned, acc=70),
+            "tuned": make_metrics(f1=90, full=right, acc=70),
             "svm": make_svm_metrics(full=20),
         }
     )
@@ -185,20 +188,24 @@ def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
 ) -> None:
     main()
     assert "f1_full" not in read_json("metrics/summary.json")["tuned"]["voc"]
-    with_emotions(80)
+    write_metrics_with_emotions(80)
     main()
-    assert "VOC F1, path and emotion" in capsys.readouterr().out
+    assert BY_NAME["voc.f1_full"].title in capsys.readouterr().out
     summary = read_json("metrics/summary.json")
-    assert {model: own["voc"]["f1_full"] for model, own in summary.items()} == {"base": 0.1, "tuned": 0.8, "svm": 0.2}
+    assert {model: metrics["voc"]["f1_full"] for model, metrics in summary.items()} == {
+        "base": 0.1,
+        "tuned": 0.8,
+        "svm": 0.2,
+    }
 
 
-@pytest.mark.parametrize(("achieved", "output"), [(0, True), (0.25, False)])
-def test_without_general_data_the_next_step_is_named(
-    project: Path, capsys: pytest.CaptureFixture[str], achieved: float, output: bool
+@pytest.mark.parametrize(("achieved", "is_suggested"), [(0, True), (0.25, False)])
+def test_a_mix_ratio_is_suggested_only_without_general_data(
+    project: Path, capsys: pytest.CaptureFixture[str], achieved: float, is_suggested: bool
 ) -> None:
     write_costs(achieved=achieved)
     main()
-    assert ("dvc exp run -S mix.ratio=" in capsys.readouterr().out) is output
+    assert ("dvc exp run -S mix.ratio=" in capsys.readouterr().out) is is_suggested
 
 
 def test_rows_of_another_test_set_are_refused(project: Path) -> None:
@@ -237,7 +244,7 @@ def test_a_hosted_base_is_compared_with_the_svm(project: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "Budget" not in out
     assert re.search(r"^seconds of training +- +-", out, re.MULTILINE)
-    assert "Nothing was trained" in out
+    assert read_json("metrics/compare.json")["verdict"] == []
     assert ONE_SEED not in out
     assert read_json("metrics/summary.json")["tuned"] == {}
 
@@ -257,11 +264,12 @@ def test_too_few_items_have_neither_interval_nor_p_nor_verdict(
     assert line["models"]["tuned"].keys() == {"value"}
     assert (compared["verdict"][0]["topic"], compared["verdict"][0]["kind"]) == ("Task", "too few items")
     row = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("VOC F1 "))
-    assert row.split()[2:] == ["29", "0.000", "0.900", "+0.900", "too", "few", "items", "-", "0.300"]
+    cells = row.split()[2:]
+    assert (cells[:4], cells[-2:]) == (["29", "0.000", "0.900", "+0.900"], ["-", "0.300"])
     assert "f1_low" not in read_json("metrics/summary.json")["tuned"]["voc"]
 
 
-def test_comments_over_the_context_are_left_out_of_the_svms_metrics_too(project: Path) -> None:
+def test_svm_metrics_leave_out_comments_over_the_context(project: Path) -> None:
     for model in ("base", "tuned"):
         metrics, rows = make_metrics(f1=50)
         file = Path(f"metrics/score/{model}.json")
@@ -269,6 +277,8 @@ def test_comments_over_the_context_are_left_out_of_the_svms_metrics_too(project:
         write_jsonl(file.with_suffix(".jsonl"), rows["voc"][10:])
     main()
     line = next(line for line in read_json("metrics/compare.json")["measures"] if line["name"] == "voc.f1")
-    assert line["models"]["svm"]["value"] == round(20 / 90, 4)  # of 30 right ones, the first ten are left out
+    assert line["models"]["svm"]["value"] == round(
+        20 / 90, 4
+    )  # the first 10 of the SVM's 30 right answers are left out
     assert read_json("metrics/summary.json")["svm"]["voc"]["comments"] == 90
     assert read_json("metrics/summary.json")["tuned"]["voc"]["over_context"] == 10

@@ -94,13 +94,13 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize(("text", "why", "test"), SHARED.values(), ids=SHARED)
+@pytest.mark.parametrize(("text", "reason", "test"), SHARED.values(), ids=SHARED)
 @pytest.mark.parametrize("turn", [0, 1])
 def test_an_example_that_shares_text_with_a_test_is_dropped(
-    project: Path, text: str, why: str, test: str, turn: int
+    project: Path, text: str, reason: str, test: str, turn: int
 ) -> None:
     leak = make_example("leak", text) if turn == 0 else make_example("leak", "What do you say?", text)
-    assert run_and_read(make_example("good", "What is a moon?"), leak) == (["good"], {"leak": (why, test)})
+    assert run_and_read(make_example("good", "What is a moon?"), leak) == (["good"], {"leak": (reason, test)})
 
 
 CLEAN = {
@@ -176,7 +176,7 @@ def test_prompts_that_share_a_key_or_have_none_all_count(project: Path) -> None:
     )[0] == ["c"]
 
 
-def test_the_limits_are_those_of_the_params(project: Path) -> None:
+def test_params_set_the_overlap_limits(project: Path) -> None:
     with (project / "params.yaml").open("a") as file:
         file.write("decontaminate: {ngram_size: 14, fuzzy_match_min_words: 12}\n")
     rows = [
@@ -206,8 +206,8 @@ def test_a_bad_example_is_a_one_line_error_and_nothing_is_written(project: Path,
     assert str(caught.value).startswith("data/prepared/general/general.jsonl:4: ")
     assert all(word in str(caught.value) for word in expected)
     assert "\n" not in str(caught.value)
-    left = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
-    assert left == []
+    files = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
+    assert files == []
 
 
 TURNS = [make_example("x", "Hi")["messages"][0], make_example("x", "Are you there?")["messages"][0]]
@@ -264,7 +264,7 @@ def test_bad_rows_are_left_out_listed_and_counted_with_reject(alternating: None,
     assert "data/prepared/general/general.jsonl:3: " in capsys.readouterr().out
 
 
-def test_bad_rows_that_prepare_left_out_are_listed_and_counted_too(alternating: None) -> None:
+def test_bad_rows_that_prepare_left_out_are_listed_and_counted(alternating: None) -> None:
     with Path("params.yaml").open("a") as file:
         file.write("general_rows: {on_bad_row: reject}\n")
     write_inputs(
@@ -312,52 +312,56 @@ def hold_out_rows(
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     write_inputs(*rows)
     main()
-    mixable, held = (Path(f"data/decontaminate/{name}.jsonl").read_bytes() for name in ("general", "heldout"))
-    return [json.loads(line) for line in mixable.splitlines()], [json.loads(line) for line in held.split(b"\n") if line]
+    mixable, held_out = (Path(f"data/decontaminate/{name}.jsonl").read_bytes() for name in ("general", "heldout"))
+    return [json.loads(line) for line in mixable.splitlines()], [
+        json.loads(line) for line in held_out.split(b"\n") if line
+    ]
 
 
 def test_held_out_rows_are_in_no_mix_and_unchanged(project: Path) -> None:
     rows = [make_example(f"g{number}", f"What is {number}?", "é") for number in range(60)]
-    mixable, held = hold_out_rows([*rows, make_example("leak", LETTER)], 5)
-    assert len(held) == 5
-    assert mixable == [row for row in rows if row not in held]
+    mixable, held_out = hold_out_rows([*rows, make_example("leak", LETTER)], 5)
+    assert len(held_out) == 5
+    assert mixable == [row for row in rows if row not in held_out]
     report = read_json("metrics/decontaminate.json")["decontaminate"]
     assert (report["rows"], report["dropped"], report["held_out"], report["same_prompt"]) == (61, 1, 5, 0)
 
 
-def test_which_rows_are_held_out_depends_on_their_prompts_alone(project: Path) -> None:
+def test_only_its_prompt_decides_whether_a_row_is_held_out(project: Path) -> None:
     rows = [make_example(f"g{number}", f"What is {number}?") for number in range(60)]
-    _, held = hold_out_rows(rows, 5)
+    _, held_out = hold_out_rows(rows, 5)
     others = [make_example(f"h{number}", f" what  IS {number}?", "Something else.") for number in reversed(range(60))]
-    _, again = hold_out_rows(others, 5, seed=9, mix={"ratio": 0.5})
-    assert [row["id"][1:] for row in held] == [row["id"][1:] for row in again]
-    assert [row["id"] for row in held] != sorted(row["id"] for row in held)  # not in the order of the file
+    _, with_another_seed = hold_out_rows(others, 5, seed=9, mix={"ratio": 0.5})
+    assert [row["id"][1:] for row in held_out] == [row["id"][1:] for row in with_another_seed]
+    assert [row["id"] for row in held_out] != sorted(row["id"] for row in held_out)  # not in the order of the file
     _, fewer = hold_out_rows(rows, 3)
-    assert fewer == held[:3]
+    assert fewer == held_out[:3]
 
 
 def test_rows_with_the_same_prompt_are_on_one_side(project: Path) -> None:
     rows = [make_example(f"g{number}", f"What is {number // 3}?", f"Answer {number}.") for number in range(90)]
-    mixable, held = hold_out_rows(rows, 2)
-    prompts = {row["messages"][0]["content"] for row in held}
-    assert len(held) == len(prompts) == 2
+    mixable, held_out = hold_out_rows(rows, 2)
+    prompts = {row["messages"][0]["content"] for row in held_out}
+    assert len(held_out) == len(prompts) == 2
     assert len(mixable) == 84
     assert not prompts & {row["messages"][0]["content"] for row in mixable}
     assert read_json("metrics/decontaminate.json")["decontaminate"]["same_prompt"] == 4
 
 
-@pytest.mark.parametrize(("rows", "requested", "held"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
-def test_no_more_than_a_tenth_of_the_rows_is_held_out(project: Path, rows: int, requested: int, held: int) -> None:
-    given = [make_example(f"g{number}", f"What is {number}?") for number in range(rows)]
-    mixable, chosen = hold_out_rows(given, requested)
-    assert (len(mixable), len(chosen)) == (rows - held, held)
+@pytest.mark.parametrize(("rows", "requested", "held_out"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
+def test_no_more_than_a_tenth_of_the_rows_is_held_out(project: Path, rows: int, requested: int, held_out: int) -> None:
+    examples = [make_example(f"g{number}", f"What is {number}?") for number in range(rows)]
+    mixable, chosen = hold_out_rows(examples, requested)
+    assert (len(mixable), len(chosen)) == (rows - held_out, held_out)
 
 
 def test_a_prompt_that_too_many_rows_share_is_not_held_out(project: Path) -> None:
     common = [make_example(f"c{number}", "Hi") for number in range(30)]
-    _, held = hold_out_rows([*common, *(make_example(f"g{number}", f"What is {number}?") for number in range(30))], 6)
-    assert len(held) == 6
-    assert not {row["id"] for row in held} & {row["id"] for row in common}
+    _, held_out = hold_out_rows(
+        [*common, *(make_example(f"g{number}", f"What is {number}?") for number in range(30))], 6
+    )
+    assert len(held_out) == 6
+    assert not {row["id"] for row in held_out} & {row["id"] for row in common}
 
 
 def run_stage() -> "subprocess.CompletedProcess[str]":
@@ -378,15 +382,15 @@ def test_the_stage_prints_one_line_also_with_several_processes(project: Path) ->
         for number in range(2 * BLOCK_ROWS + 5)
     ]
     write_inputs(*rows)
-    done = run_stage()
-    assert (done.returncode, done.stderr) == (0, "")
-    (line,) = done.stdout.splitlines()
+    result = run_stage()
+    assert (result.returncode, result.stderr) == (0, "")
+    (line,) = result.stdout.splitlines()
     assert line.startswith("decontaminate: ")
     assert re.findall(r"\d+", line) == [str(2 * BLOCK_ROWS + 3 - 200), "2", "200"]  # mixable, dropped, held out
-    held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
-    assert len(held) == 200
+    held_out = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
+    assert len(held_out) == 200
     assert read_jsonl("data/decontaminate/general.jsonl") == [
-        row for row in rows if row["messages"][0]["content"] != LETTER and row["id"] not in held
+        row for row in rows if row["messages"][0]["content"] != LETTER and row["id"] not in held_out
     ]
     assert [row["id"] for row in read_jsonl("data/decontaminate/dropped.jsonl")] == ["g7", f"g{BLOCK_ROWS + 7}"]
 
@@ -395,11 +399,11 @@ def test_the_stage_prints_one_line_also_with_several_processes(project: Path) ->
 def test_a_duplicate_id_in_another_block_is_a_one_line_error(project: Path, line: int) -> None:
     rows = [make_example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
     write_inputs(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
-    done = run_stage()
+    result = run_stage()
     location = f"data/prepared/general/general.jsonl:{2 * BLOCK_ROWS + 1}"
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith(f"decontaminate: {location}: ")
-    assert f"'g{line - 1}'" in done.stderr and "general_rows.on_bad_row" in done.stderr
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f"decontaminate: {location}: ")
+    assert f"'g{line - 1}'" in result.stderr and "general_rows.on_bad_row" in result.stderr
     assert not Path("data/decontaminate").exists()
 
 

@@ -34,7 +34,7 @@ def test_the_gate_comes_last_after_the_report_of_the_same_run() -> None:
     assert not {"outs", "metrics", "plots"} & stages["gate"].keys()  # nothing can come after it
 
 
-def test_without_limits_it_passes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_limits_the_gate_passes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_gate()
     assert re.fullmatch(r"gate: .*\b0 limits.*", capsys.readouterr().out.splitlines()[-1])
 
@@ -81,11 +81,11 @@ def test_a_gate_can_be_put_on_path_and_emotion(project: Path) -> None:
         run_gate()
 
 
-@pytest.mark.parametrize(("key", "rose"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
-def test_a_gate_on_the_loss_is_in_nats(project: Path, key: str, rose: str) -> None:
+@pytest.mark.parametrize(("key", "change"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
+def test_a_gate_on_the_loss_is_in_nats(project: Path, key: str, change: str) -> None:
     write_metrics({"base": make_metrics(loss=2.0), "tuned": make_metrics(loss=2.5, kl=0.3), "svm": make_svm_metrics()})
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 1.5}}}}\n", encoding="utf-8")
     run_gate()
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 0.2}}}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=rf"^params\.yaml: gate\.loss\.{key}: rose by {re.escape(rose)}, 0\.2 is"):
+    with pytest.raises(InputError, match=rf"^params\.yaml: gate\.loss\.{key}: .*{re.escape(change)}.*\b0\.2\b"):
         run_gate()

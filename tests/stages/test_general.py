@@ -15,10 +15,10 @@ from stages.general import collect_metrics
 
 pytestmark = pytest.mark.slow
 
-COLOUR_TASK = """
-task: colours
+COLOR_TASK = """
+task: colors
 dataset_path: json
-dataset_kwargs: {data_files: {test: data/colours.jsonl}}
+dataset_kwargs: {data_files: {test: data/colors.jsonl}}
 test_split: test
 output_type: multiple_choice
 doc_to_text: "What colour is the {{thing}}?"
@@ -29,7 +29,7 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 WORD_TASK = """
 task: words
 dataset_path: json
-dataset_kwargs: {data_files: {test: data/colours.jsonl}}
+dataset_kwargs: {data_files: {test: data/colors.jsonl}}
 test_split: test
 output_type: generate_until
 doc_to_text: "Say {{thing}}"
@@ -53,22 +53,22 @@ def project(tmp_path_factory) -> Path:
     folder = write_labeling_project(tmp_path_factory.mktemp("general") / "project", ["A lamp."])
     start_history(folder)
     (folder / "profiles/tasks").mkdir()
-    (folder / "profiles/tasks/colours.yaml").write_text(COLOUR_TASK)
+    (folder / "profiles/tasks/colors.yaml").write_text(COLOR_TASK)
     (folder / "profiles/tasks/words.yaml").write_text(WORD_TASK)
     rows = [{"thing": thing, "answer": number % 2} for number, thing in enumerate(THINGS)]
-    (folder / "data/colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "data/colors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
 def test_yaml_files_of_the_project_are_tasks(project: Path) -> None:
-    done = run_general(project, ["colours", "words"])
-    assert done.returncode == 0, done.stderr
+    result = run_general(project, ["colors", "words"])
+    assert result.returncode == 0, result.stderr
     found = read_json(project / "metrics/general/base.json")["base"]["general"]
-    assert set(found) == {"colours acc", "words exact_match", "n"}
-    assert found["n"] == {"colours acc": len(THINGS), "words exact_match": len(THINGS)}
-    assert 0 <= found["colours acc"] <= 1
-    assert done.stdout.count("\n") == 1
-    assert done.stderr == ""
+    assert set(found) == {"colors acc", "words exact_match", "n"}
+    assert found["n"] == {"colors acc": len(THINGS), "words exact_match": len(THINGS)}
+    assert 0 <= found["colors acc"] <= 1
+    assert result.stdout.count("\n") == 1
+    assert result.stderr == ""
     rows = read_jsonl(project / "metrics/general/base.jsonl")
     assert [row["id"] for row in rows] == [f"words/{number}" for number in range(len(THINGS))]
     assert {row["task"] for row in rows} == {"words"}
@@ -81,31 +81,32 @@ def test_vllm_gives_the_same_metrics(project: Path) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed")
     found = []
     for backend in ("hf", "vllm"):
-        done = run_general(project, ["colours", "words"], backend)
-        assert (done.returncode, done.stderr) == (0, "")
+        result = run_general(project, ["colors", "words"], backend)
+        assert (result.returncode, result.stderr) == (0, "")
         found.append(read_json(project / "metrics/general/base.json"))
     assert found[0] == found[1]
 
 
 def test_an_unknown_task_is_an_error_of_one_line(project: Path) -> None:
-    done = run_general(project, ["colors"])
-    assert done.returncode == 1
-    assert done.stderr.startswith("general: profiles/small.yaml: general: ")
-    assert "'colors'" in done.stderr
-    assert done.stderr.count("\n") == 1
+    result = run_general(project, ["colours"])
+    assert result.returncode == 1
+    assert result.stderr.startswith("general: profiles/small.yaml: general: ")
+    assert "'colours'" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_task_whose_data_cannot_be_loaded_is_an_error_of_one_line(project: Path) -> None:
-    done = run_general(project, ["gsm8k"])
-    assert done.returncode == 1
-    assert done.stderr.startswith("general: profiles/small.yaml: general: ")
-    assert "gsm8k" in done.stderr
-    assert done.stderr.count("\n") == 1
+    result = run_general(project, ["gsm8k"])
+    assert result.returncode == 1
+    assert result.stderr.startswith("general: profiles/small.yaml: general: ")
+    assert "gsm8k" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_without_tasks_nothing_is_loaded(project: Path) -> None:
-    done = run_general(project, [])
-    assert done.stdout == "general base: skipped, profiles/small.yaml names no tasks\n"
+    result = run_general(project, [])
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("general base: skipped, profiles/small.yaml ")
     assert read_json(project / "metrics/general/base.json") == {"base": {}}
     assert (project / "metrics/general/base.jsonl").read_text().strip() == ""
 

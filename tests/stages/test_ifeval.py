@@ -40,7 +40,7 @@ def run_ifeval(folder: Path, model: str) -> "subprocess.CompletedProcess[str]":
 @dataclass(frozen=True)
 class Run:
     folder: Path
-    done: "subprocess.CompletedProcess[str]"
+    result: "subprocess.CompletedProcess[str]"
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ def run(tmp_path_factory) -> Run:
 
 
 def test_the_stage_prints_exactly_one_line(run):
-    assert (run.done.returncode, run.done.stderr) == (0, "")
-    (line,) = run.done.stdout.splitlines()
+    assert (run.result.returncode, run.result.stderr) == (0, "")
+    (line,) = run.result.stdout.splitlines()
     assert line.startswith("ifeval base: 4 prompts, ")
 
 
@@ -74,23 +74,23 @@ def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
     assert {row["cut"] for row in rows} <= {0, 1}
     for row, prompt in zip(rows, PROMPTS, strict=False):
         assert row["instructions"] == prompt["instruction_id_list"]
-        judged = verify_answer(prompt, [row["answer"]])
-        for way in ("strict", "loose"):
-            assert row[f"prompt_{way}"] == judged[f"prompt_level_{way}_acc"]
-            assert row[f"instruction_{way}"] == judged[f"inst_level_{way}_acc"]
+        verified = verify_answer(prompt, [row["answer"]])
+        for strictness in ("strict", "loose"):
+            assert row[f"prompt_{strictness}"] == verified[f"prompt_level_{strictness}_acc"]
+            assert row[f"instruction_{strictness}"] == verified[f"inst_level_{strictness}_acc"]
 
 
 def test_the_metrics_are_the_means_of_the_rows(run):
     rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
     metrics = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
     assert (metrics["prompts"], metrics["instructions"]) == (4, 6)
-    for way in ("strict", "loose"):
-        followed = [one for row in rows for one in row[f"instruction_{way}"]]
-        assert metrics[f"prompt_{way}"] == round(sum(row[f"prompt_{way}"] for row in rows) / 4, 4)
-        assert metrics[f"instruction_{way}"] == round(sum(followed) / 6, 4)
+    for strictness in ("strict", "loose"):
+        followed = [is_followed for row in rows for is_followed in row[f"instruction_{strictness}"]]
+        assert metrics[f"prompt_{strictness}"] == round(sum(row[f"prompt_{strictness}"] for row in rows) / 4, 4)
+        assert metrics[f"instruction_{strictness}"] == round(sum(followed) / 6, 4)
 
 
-def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):
+def test_prompts_have_the_chat_format_and_answers_are_greedy(run):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(run.folder / "models/base")
@@ -113,20 +113,20 @@ def test_vllm_answers_as_transformers_does(tmp_path):
     for backend in ("hf", "vllm"):
         scale = {"harness": {"backend": backend, "batch_size": 4}, "ifeval": {"max_new_tokens": 8}}
         profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
-        done = run_ifeval(folder, "base")
-        assert (done.returncode, done.stderr) == (0, "")
-        # If an answer is cut within the bytes of a letter, vLLM leaves the letter out.
+        result = run_ifeval(folder, "base")
+        assert (result.returncode, result.stderr) == (0, "")
+        # If the token limit cuts a UTF-8 character, vLLM drops the character.
         rows = read_jsonl(folder / "metrics/ifeval/base.jsonl")
         written.append([{**row, "answer": row["answer"].rstrip("\ufffd")} for row in rows])
     assert len(written[0]) == 5
     assert written[0] == written[1]
 
 
-def test_a_hosted_model_is_skipped_and_says_why(run):
+def test_a_hosted_model_is_skipped_with_a_reason(run):
     write_hosted(run.folder / "models/tuned", "some-model")
-    done = run_ifeval(run.folder, "tuned")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("ifeval tuned: skipped, some-model is hosted")
+    result = run_ifeval(run.folder, "tuned")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("ifeval tuned: skipped, some-model ")
     assert json.loads((run.folder / "metrics/ifeval/tuned.json").read_text()) == {"tuned": {}}
     assert (run.folder / "metrics/ifeval/tuned.jsonl").read_text() == ""
 
@@ -136,8 +136,8 @@ def test_a_bad_prompt_ends_the_stage_with_one_line_before_the_model_is_loaded(ru
         run.folder / "data/prepared/instructions/ifeval.jsonl",
         [*PROMPTS, {**PROMPTS[0], "key": 1, "kwargs": [{"letter": "a"}]}],
     )
-    done = run_ifeval(run.folder, "base")
-    assert done.returncode == 1
-    assert done.stderr.startswith("ifeval: data/prepared/instructions/ifeval.jsonl:6: ")
-    assert "punctuation:no_comma" in done.stderr and "`letter`" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    result = run_ifeval(run.folder, "base")
+    assert result.returncode == 1
+    assert result.stderr.startswith("ifeval: data/prepared/instructions/ifeval.jsonl:6: ")
+    assert "punctuation:no_comma" in result.stderr and "`letter`" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

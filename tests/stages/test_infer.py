@@ -24,11 +24,11 @@ HOSTILE = ALL[::2]
 
 def run_infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.infer", "base"]
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=project, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
 
 
 def read_predictions(project: Path) -> list[dict]:
@@ -39,8 +39,8 @@ def read_predictions(project: Path) -> list[dict]:
 def labeled(tmp_path_factory):
     """A project with hostile comments, labeled by the transformers engine with constrained decoding."""
     project = write_labeling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
-    done = run_infer(project)
-    assert done.stderr == ""
+    result = run_infer(project)
+    assert result.stderr == ""
     return project
 
 
@@ -62,7 +62,7 @@ def check_rows(rows: list[dict], comments: list[str], task: dict) -> None:
             assert segment.get("content", "") in text
 
 
-def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(labeled):
+def test_hostile_comments_get_taxonomy_labels_and_verbatim_quotes(labeled):
     check_rows(read_predictions(labeled), HOSTILE, TASK)
 
 
@@ -84,7 +84,7 @@ def test_the_metrics_have_the_usage(labeled):
     assert 0 < metrics["cached_share"] < 1
 
 
-def rows_kept(project: Path) -> int:
+def count_kept_rows(project: Path) -> int:
     """Return the number of rows that a killed stage has kept."""
     return sum(len(log.read_bytes().splitlines()) for log in project.glob(".dvc/tmp/alloy/infer-base-*/done.log"))
 
@@ -95,9 +95,9 @@ def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(labeled, tmp_p
     shutil.rmtree(project / "data/predictions")
     command = [sys.executable, "-m", "stages.infer", "base"]
     for _ in range(2):
-        done = rows_kept(project)
+        count = count_kept_rows(project)
         with subprocess.Popen(command, cwd=project, env=make_environment()) as process:
-            while rows_kept(project) == done:
+            while count_kept_rows(project) == count:
                 assert process.poll() is None
                 time.sleep(0.002)
             process.send_signal(signal.SIGKILL)
@@ -106,9 +106,9 @@ def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(labeled, tmp_p
     names = ("data/predictions/base.jsonl",)
     assert [(project / name).read_bytes() for name in names] == [(labeled / name).read_bytes() for name in names]
     shutil.rmtree(project / "data/predictions")  # as DVC does before it runs a stage again
-    again = run_infer(project)
+    result = run_infer(project)
     assert (project / names[0]).read_bytes() == (labeled / names[0]).read_bytes()
-    assert "comments" in again.stdout
+    assert "comments" in result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +120,11 @@ def by_vllm(tmp_path_factory):
     return project, run_infer(project)
 
 
-def test_vllm_labels_hostile_comments_with_the_taxonomy_and_quotes_too(by_vllm):
-    project, done = by_vllm
+def test_vllm_gives_hostile_comments_taxonomy_labels_and_verbatim_quotes(by_vllm):
+    project, result = by_vllm
     check_rows(read_predictions(project), HOSTILE, TASK)
-    assert done.stderr == ""
-    assert done.stdout.count("\n") == 1
+    assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
 
 
 def test_vllm_without_constraints_gives_the_answers_of_transformers(tmp_path):

@@ -57,7 +57,7 @@ def test_no_general_row_is_in_the_mix_twice() -> None:
     assert len(chosen) == len(set(chosen)) == 100
 
 
-def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one() -> None:
+def test_a_larger_ratio_keeps_the_general_rows_of_a_smaller_ratio() -> None:
     mixes = [
         set(list_ids(run_mix(make_customer_rows(100), make_general_rows(1000), ratio), "g")) for ratio in (*RATIOS, 1)
     ]
@@ -78,13 +78,15 @@ def test_customer_rows_keep_their_order_in_all_mixes(ratio: float) -> None:
 
 
 def test_the_position_of_a_row_depends_on_the_seed_and_not_on_weights() -> None:
-    every = list_ids(run_mix(make_customer_rows(40), make_general_rows(120), 0.5), "g")
+    without_weights = list_ids(run_mix(make_customer_rows(40), make_general_rows(120), 0.5), "g")
     weighted = list_ids(
         run_mix(make_customer_rows(40), make_general_rows(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g"
     )
-    both = set(every) & set(weighted)
-    assert len(both) > 10
-    assert [one for one in every if one in both] == [one for one in weighted if one in both]
+    common = set(without_weights) & set(weighted)
+    assert len(common) > 10
+    assert [row_id for row_id in without_weights if row_id in common] == [
+        row_id for row_id in weighted if row_id in common
+    ]
 
 
 def test_general_rows_are_spread_over_the_whole_set() -> None:
@@ -93,7 +95,7 @@ def test_general_rows_are_spread_over_the_whole_set() -> None:
         assert 180 < len(list_ids(rows[start : start + 500], "g")) < 320
 
 
-def test_repeats_are_spread_over_the_whole_set_too() -> None:
+def test_repeated_rows_are_spread_over_the_whole_set() -> None:
     rows = run_mix(make_customer_rows(1000), make_general_rows(250), 0.5, repeat=True)
     assert Counter(Counter(list_ids(rows, "g")).values()) == {4: 250}
     for start in range(0, 2000, 500):
@@ -192,7 +194,7 @@ def write_project(base: Path, mix: Row, texts: list[str] | None = None, general:
     Path("models/base").symlink_to(base)
 
 
-def train_rows() -> list[Row]:
+def read_train_rows() -> list[Row]:
     return read_jsonl("data/mix/train.jsonl")
 
 
@@ -208,7 +210,7 @@ def read_error() -> str:
 def test_the_stage_writes_the_mix_its_manifest_and_its_card(project: Path, base: Path, capsys) -> None:
     write_project(base, {"ratio": 0.4})
     main()
-    rows = train_rows()
+    rows = read_train_rows()
     assert (len(list_ids(rows, "c")), len(list_ids(rows, "g"))) == (6, 4)
     assert all(list(row) == ["id", "source", "category", "messages"] for row in rows if row["source"] == CUSTOMER)
     general = {row["id"]: row for row in read_jsonl("data/decontaminate/general.jsonl")}
@@ -216,27 +218,28 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(project: Path, base:
     assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
     mix = read_json("metrics/mix.json")["mix"]
     assert (mix["asked"], mix["achieved"], mix["unit"], mix["rows"], mix["repeats"]) == (0.4, 0.4, "examples", 10, 0)
-    assert {name: of["rows"] for name, of in mix["source"].items()} == {CUSTOMER: 6, "made": 4}
-    words = Path("data/mix/README.md").read_text(encoding="utf-8")
+    assert {name: source["rows"] for name, source in mix["source"].items()} == {CUSTOMER: 6, "made": 4}
+    card = Path("data/mix/README.md").read_text(encoding="utf-8")
     for line in (
         "| comments: bad | 2 |",
         "| comments: similar to a test comment | 1 |",
-        "| comments: over train.max_length (10000 tokens) | 0 |",
+        "| comments: longer than train.max_length (10000 tokens) | 0 |",
         "| general: bad | 3 |",
         "| general: shares a run of words with a test | 5 |",
         "| general: held out for the general loss | 4 |",
         "| general: same prompt as a held-out row | 1 |",
     ):
-        assert line in words
+        assert line in card
     for name in (
         "data/split/train.jsonl",
         "data/split/taxonomy.json",
         "data/decontaminate/general.jsonl",
         "models/base",
     ):
-        assert f"| `{name}` | `{hash_path(Path(name))}` |" in words
-    assert "| MIT |" in words
-    assert capsys.readouterr().out == "mix: 10 rows, general share 0.4000 of the examples\n"
+        assert f"| `{name}` | `{hash_path(Path(name))}` |" in card
+    assert "| MIT |" in card
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.findall(r"\d[\d.]*", line) == ["10", "0.4000"]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -254,24 +257,24 @@ def test_rows_that_decontaminate_holds_out_are_in_no_mix(project: Path, base: Pa
     write_jsonl("data/prepared/general/general.jsonl", rows)
     decontaminate.main()
     main()
-    held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
-    mixed = {row["id"] for row in train_rows() if row["source"] != CUSTOMER}
-    assert (len(held), len(mixed)) == (6, 54)
-    assert not held & mixed
+    held_out = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
+    mixed = {row["id"] for row in read_train_rows() if row["source"] != CUSTOMER}
+    assert (len(held_out), len(mixed)) == (6, 54)
+    assert not held_out & mixed
 
 
 @pytest.mark.parametrize("unit", ["tokens", "loss_tokens"])
 def test_the_share_holds_in_the_tokens_that_training_sees(project: Path, base: Path, unit: str) -> None:
     write_project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
     main()
-    rows = train_rows()
+    rows = read_train_rows()
     seen = tokenize_rows(rows, make_tokenizer())
     counts: Counter[str] = Counter()
     for row, ids_, labels in zip(rows, seen["input_ids"], seen["labels"], strict=True):
         counts[row["source"]] += len(ids_) if unit == "tokens" else sum(label != IGNORED for label in labels)
     assert abs(counts["made"] / counts.total() - 0.25) <= 0.001
     mix = read_json("metrics/mix.json")["mix"]
-    assert {name: of[unit] for name, of in mix["source"].items()} == counts
+    assert {name: source[unit] for name, source in mix["source"].items()} == counts
 
 
 def test_the_same_seed_writes_the_same_bytes(project: Path, base: Path) -> None:
@@ -290,32 +293,35 @@ def test_the_same_seed_writes_the_same_bytes(project: Path, base: Path) -> None:
 def test_examples_in_the_prompt_are_counted_and_not_trained_on(project: Path, base: Path, prompt: Row) -> None:
     write_project(base, {"ratio": 0}, prompt=prompt)
     main()
-    rows = train_rows()
+    rows = read_train_rows()
     assert len(rows) == 3
     shown = {f"No {number}!" for number in range(6)} - {row["messages"][0]["content"].splitlines()[-1] for row in rows}
     assert all(text in row["messages"][0]["content"] for row in rows for text in shown)
     assert "| comments: in every prompt | 3 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
 
 
-def test_a_prompt_without_examples_is_that_of_the_whole_training_set(project: Path, base: Path) -> None:
+def test_without_examples_a_prompt_equals_that_built_from_all_training_comments(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
     main()
-    given = read_jsonl("data/split/train.jsonl")
-    expected = Prompts.from_task(Prompt(taxonomy=PromptTaxonomy.full), TAXONOMY, BARE, given).build_messages(given)
-    assert [row["messages"][:1] for row in train_rows()] == expected
+    comments = read_jsonl("data/split/train.jsonl")
+    expected = Prompts.from_task(Prompt(taxonomy=PromptTaxonomy.full), TAXONOMY, BARE, comments).build_messages(
+        comments
+    )
+    assert [row["messages"][:1] for row in read_train_rows()] == expected
 
 
-def test_the_base_models_own_answers_are_mixed_with_self(project: Path, base: Path) -> None:
+def test_with_general_self_the_answers_of_the_base_model_are_mixed(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4, "general": "self"})
-    own = [
+    answers = [
         {**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]}
         for row in make_general_rows(20)
     ]
-    write_jsonl("data/rehearse/general.jsonl", own)
+    write_jsonl("data/rehearse/general.jsonl", answers)
     write_json("metrics/rehearse.json", {"rehearse": {"dropped": {"empty": 0, "truncated": 7}}})
     main()
-    assert [row["messages"][-1]["content"] for row in train_rows() if row["source"] == "made"] == ["mine"] * 4
-    assert "| general: the base's answer is truncated | 7 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
+    assert [row["messages"][-1]["content"] for row in read_train_rows() if row["source"] == "made"] == ["mine"] * 4
+    card = Path("data/mix/README.md").read_text(encoding="utf-8")
+    assert "| general: answer of the base model truncated | 7 |" in card
 
 
 def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(project: Path, base: Path) -> None:
@@ -326,7 +332,7 @@ def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(project: Path, b
     assert re.match(r"params\.yaml: mix\.unit: expected examples, got tokens; .*some-model", read_error())
     write_settings({"ratio": 0.4})
     main()
-    assert all("tokens" not in of for of in read_json("metrics/mix.json")["mix"]["source"].values())
+    assert all("tokens" not in source for source in read_json("metrics/mix.json")["mix"]["source"].values())
 
 
 def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(project: Path, base: Path) -> None:

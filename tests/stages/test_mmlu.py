@@ -1,4 +1,4 @@
-"""MMLU accuracy equals lm-eval's own `mmlu` on the same files, by question, group and subject."""
+"""The stage `mmlu`: accuracies equal lm-eval's `mmlu`, and interrupted runs resume with the same output."""
 
 import json
 import random
@@ -33,11 +33,11 @@ SUBJECTS = {"abstract_algebra": "stem", "virology": "other", "sociology": "socia
 REAL = Path(__file__).parents[2] / "../shared/data/mmlu"
 
 
-def make_rows(split: str, each: int) -> list[dict]:
-    """Return real questions if they are available, otherwise generated ones."""
+def make_rows(split: str, per_subject: int) -> list[dict]:
+    """Return `per_subject` questions of each subject: real ones if they are available, otherwise generated ones."""
     if REAL.is_dir():
         found = [row for row in read_jsonl(REAL / f"mmlu_{split}.jsonl.gz") if row["subject"] in SUBJECTS]
-        return [row for subject in SUBJECTS for row in [r for r in found if r["subject"] == subject][:each]]
+        return [row for subject in SUBJECTS for row in [r for r in found if r["subject"] == subject][:per_subject]]
     rng = random.Random(split)
     words = ["what", "colour", "is", "the", "door", "lamp", "lock", "chair", "table"]
     return [
@@ -48,87 +48,91 @@ def make_rows(split: str, each: int) -> list[dict]:
             "answer": rng.randrange(4),
         }
         for subject in SUBJECTS
-        for _ in range(each)
+        for _ in range(per_subject)
     ]
 
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
-    for split, each in (("test", 25), ("dev", 5)):
-        write_jsonl(folder / f"{split}.jsonl", make_rows(split, each))
+    for split, per_subject in (("test", 25), ("dev", 5)):
+        write_jsonl(folder / f"{split}.jsonl", make_rows(split, per_subject))
     return folder
 
 
 @pytest.fixture(scope="module")
 def model():
-    tokens = make_tokenizer()
-    config = new_config(tokens, SCRATCH)
+    tokenizer = make_tokenizer()
+    config = new_config(tokenizer, SCRATCH)
     config.initializer_range, config.max_position_embeddings = 0.4, 4096
     set_seed(0)
-    return new_model(config).eval(), tokens
+    return new_model(config).eval(), tokenizer
 
 
-CONTINUATION = {"acc": "cloze_acc", "acc_norm": "cloze_acc_norm"}
+# Metrics of lm-eval and the keys of the stage's rows, by kind of task.
+ALLOY_KEYS = {
+    "default": {"acc": "letters_acc"},
+    "continuation": {"acc": "cloze_acc", "acc_norm": "cloze_acc_norm"},
+}
 
 
-def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
-    """Return the results of lm-eval's built-in `mmlu` tasks of a kind, with the same questions from local files."""
-    names = []
+def run_lm_eval(model, folder: Path, out: Path, shots: int, kind: str) -> dict:
+    """Return the samples of lm-eval's built-in `mmlu` tasks of a kind, with the questions in `folder`."""
+    task_names = []
     for subject in SUBJECTS:
         for split in ("test", "dev"):
             chosen = [row for row in read_jsonl(folder / f"{split}.jsonl") if row["subject"] == subject]
-            write_jsonl(where / f"{subject}_{split}.jsonl", chosen)
-        data = {split: str(where / f"{subject}_{split}.jsonl") for split in ("test", "dev")}
-        own = {
+            write_jsonl(out / f"{subject}_{split}.jsonl", chosen)
+        data = {split: str(out / f"{subject}_{split}.jsonl") for split in ("test", "dev")}
+        task = {
             "include": str(files("lm_eval") / f"tasks/mmlu/{kind}/mmlu_{subject}.yaml"),
-            "task": f"own_{kind}_{subject}",
+            "task": f"lm_eval_{kind}_{subject}",
             "dataset_path": "json",
             "dataset_name": None,
             "dataset_kwargs": {"data_files": data},
         }
-        if (
-            kind == "continuation"
-        ):  # the prompt has no line about the subject, as in lm-eval's ARC; only `acc` is reported
-            own["description"] = ""
-            own["metric_list"] = [{"metric": metric, "aggregation": "mean"} for metric in CONTINUATION]
-        (where / f"own_{kind}_{subject}.yaml").write_text(json.dumps(own))  # JSON is YAML
-        names.append(f"own_{kind}_{subject}")
+        if kind == "continuation":
+            # Alloy's prompt has no line about the subject, as in lm-eval's ARC. lm-eval's task has only the metric acc.
+            task["description"] = ""
+            task["metric_list"] = [{"metric": metric, "aggregation": "mean"} for metric in ALLOY_KEYS[kind]]
+        (out / f"{task['task']}.yaml").write_text(json.dumps(task))  # JSON is YAML
+        task_names.append(task["task"])
     plain = HFLM(pretrained=model[0], tokenizer=model[1], batch_size=1)
-    manager = TaskManager(include_path=str(where), include_defaults=False)
+    manager = TaskManager(include_path=str(out), include_defaults=False)
     results = lm_eval.simple_evaluate(
-        plain, tasks=names, task_manager=manager, num_fewshot=shots, bootstrap_iters=0, log_samples=True
+        plain, tasks=task_names, task_manager=manager, num_fewshot=shots, bootstrap_iters=0, log_samples=True
     )
     return results["samples"]
 
 
 @pytest.mark.parametrize("shots", [0, 5])
-def test_every_question_has_the_verdict_of_lm_evals_own_mmlu(model, benchmark, tmp_path, shots) -> None:
-    ours = ask_questions(
+def test_the_accuracy_of_each_question_equals_lm_eval_mmlu(model, benchmark, tmp_path, shots) -> None:
+    rows = ask_questions(
         SharedPrefixLM(pretrained=model[0], tokenizer=model[1], batch_size=8),
         load_questions(benchmark),
         Mmlu(fewshot=shots, max_new_tokens=2),
     )
-    for kind, metrics in (("default", {"acc": "letters_acc"}), ("continuation", CONTINUATION)):
-        samples = own_mmlu(model, benchmark, tmp_path, shots, kind)
-        for theirs, own in metrics.items():
+    for kind, keys in ALLOY_KEYS.items():
+        samples = run_lm_eval(model, benchmark, tmp_path, shots, kind)
+        for lm_eval_key, alloy_key in keys.items():
             expected = {
-                f"{subject}/{sample['doc_id']}": int(sample[theirs])
+                f"{subject}/{sample['doc_id']}": int(sample[lm_eval_key])
                 for subject in SUBJECTS
-                for sample in samples[f"own_{kind}_{subject}"]
+                for sample in samples[f"lm_eval_{kind}_{subject}"]
             }
-            assert {row["id"]: row[own] for row in ours} == expected
+            assert {row["id"]: row[alloy_key] for row in rows} == expected
             assert 0 < sum(expected.values()) < len(expected) == 100
 
 
-def make_row(subject: str, number: int, chance: float = 0.25) -> dict:
-    right = {key: int(number < 3) for key in METRIC_KEYS if key != "unparsed"}
-    return {"subject": subject, "chance": chance, **right, "generated_acc": number % 2, "unparsed": 0}
+def make_row(subject: str, index: int, chance: float = 0.25) -> dict:
+    """Return the row of a question: the first three of a subject are right, in `generated_acc` every second."""
+    scores = {key: int(index < 3) for key in METRIC_KEYS if key != "unparsed"}
+    return {"subject": subject, "chance": chance, **scores, "generated_acc": index % 2, "unparsed": 0}
 
 
 def test_metrics_are_shares_of_all_questions_of_groups_and_of_subjects() -> None:
     rows = [
-        make_row(subject, number) for subject, count in (("virology", 4), ("philosophy", 6)) for number in range(count)
+        make_row(subject, index) for subject, count in (("virology", 4), ("philosophy", 6)) for index in range(count)
     ]
     found = compute_metrics(rows, show_choices=True)
     assert (found["questions"], found["cloze_acc"], found["generated_acc"], found["unparsed"]) == (10, 0.6, 0.5, 0.0)
@@ -146,7 +150,7 @@ def test_chance_is_the_mean_over_questions_and_0_for_answers_without_choices(sho
 def test_the_57_subjects_are_in_four_groups() -> None:
     from lm_eval.tasks.mmlu._generate_configs import SUBJECTS as ALL
 
-    groups = group_subjects([*ALL, "colours_of_lamps"])
+    groups = group_subjects([*ALL, "colors_of_lamps"])
     assert {group: len(members) for group, members in groups.items()} == {
         "humanities": 13,
         "other": 13,
@@ -155,46 +159,46 @@ def test_the_57_subjects_are_in_four_groups() -> None:
     }
 
 
-class Counting(SharedPrefixLM):
-    """Counts its requests, and fails after `most` answers of one `kind`."""
+class CountingLM(SharedPrefixLM):
+    """Counts its requests, and raises an error after `max_answers` answers of the given `kind`."""
 
-    def __init__(self, model, kind: str = "", most: int = 0) -> None:
+    def __init__(self, model, kind: str = "", max_answers: int = 0) -> None:
         super().__init__(pretrained=model[0], tokenizer=model[1], batch_size=8)
-        self.kind, self.left, self.asked = kind, most, Counter()
+        self.kind, self.remaining, self.requests = kind, max_answers, Counter()
 
     def set_cache_hook(self, cache_hook) -> None:
         super().set_cache_hook(cache_hook)
-        keep = cache_hook.add_partial
+        add_partial = cache_hook.add_partial
 
         def add(kind, *answer) -> None:
-            keep(kind, *answer)
-            self.left -= kind == self.kind
-            if self.kind and not self.left:
+            add_partial(kind, *answer)
+            self.remaining -= kind == self.kind
+            if self.kind and not self.remaining:
                 raise InterruptedError
 
         cache_hook.add_partial = add
 
     def _loglikelihood_tokens(self, requests, *more, **named):
-        self.asked["loglikelihood"] += len(requests)
+        self.requests["loglikelihood"] += len(requests)
         return super()._loglikelihood_tokens(requests, *more, **named)
 
     def generate_until(self, requests, *more, **named):
-        self.asked["generate_until"] += len(requests)
+        self.requests["generate_until"] += len(requests)
         return super().generate_until(requests, *more, **named)
 
 
 @pytest.mark.parametrize("kind", ["loglikelihood", "generate_until"])
-def test_answered_questions_are_not_asked_again(model, benchmark, tmp_path, kind) -> None:
+def test_a_resumed_run_requests_only_missing_answers(model, benchmark, tmp_path, kind) -> None:
     questions, mmlu = load_questions(benchmark), Mmlu(fewshot=0, max_new_tokens=2)
-    whole = Counting(model)
-    expected = ask_questions(whole, questions, mmlu, tmp_path / "whole")
+    uninterrupted = CountingLM(model)
+    expected = ask_questions(uninterrupted, questions, mmlu, tmp_path / "uninterrupted")
     with pytest.raises(InterruptedError):
-        ask_questions(Counting(model, kind, 30), questions, mmlu, tmp_path / "kept")
-    rest, nothing = Counting(model), Counting(model)
-    assert ask_questions(rest, questions, mmlu, tmp_path / "kept") == expected
-    assert rest.asked[kind] == whole.asked[kind] - 30
-    assert ask_questions(nothing, questions, mmlu, tmp_path / "kept") == expected
-    assert not nothing.asked
+        ask_questions(CountingLM(model, kind, 30), questions, mmlu, tmp_path / "interrupted")
+    second, third = CountingLM(model), CountingLM(model)
+    assert ask_questions(second, questions, mmlu, tmp_path / "interrupted") == expected
+    assert second.requests[kind] == uninterrupted.requests[kind] - 30
+    assert ask_questions(third, questions, mmlu, tmp_path / "interrupted") == expected
+    assert not third.requests
 
 
 @pytest.fixture
@@ -215,16 +219,16 @@ def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(project) -> No
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     assert not any(out.exists() for out in outs)
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=project, env=make_environment(), text=True, capture_output=True, check=True, timeout=300
     )
-    assert done.stderr == ""
-    killed = [out.read_bytes() for out in outs]
+    assert result.stderr == ""
+    resumed = [out.read_bytes() for out in outs]
     (folder,) = project.glob(".dvc/tmp/alloy/mmlu-base-*")
     assert sorted(path.name for path in folder.iterdir()) == ["project", "result"]
     shutil.rmtree(project / ".dvc")
     subprocess.run(command, cwd=project, env=make_environment(), capture_output=True, check=True, timeout=300)
-    assert [out.read_bytes() for out in outs] == killed
+    assert [out.read_bytes() for out in outs] == resumed
 
 
 def count_answers(log: Path) -> int:
@@ -233,7 +237,7 @@ def count_answers(log: Path) -> int:
 
 
 @pytest.mark.parametrize("mmlu", [{"fewshot": 0}, {"fewshot": 0, "cloze": "chat", "show_choices": False}])
-def test_vllm_gives_the_verdicts_of_transformers(project, mmlu) -> None:
+def test_vllm_gives_the_same_rows_as_transformers(project, mmlu) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed")
     profile = project / "profiles/small.yaml"
     written = {}
@@ -241,15 +245,15 @@ def test_vllm_gives_the_verdicts_of_transformers(project, mmlu) -> None:
         sections = {"harness": {"backend": backend, "batch_size": 8}, "mmlu": {**mmlu, "limit": 4}}
         profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
         command = [sys.executable, "-m", "stages.mmlu", "base"]
-        done = subprocess.run(
+        result = subprocess.run(
             command, cwd=project, env=make_environment(), text=True, capture_output=True, check=False, timeout=300
         )
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.count("\n") == 1
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.count("\n") == 1
         written[backend] = read_jsonl(project / "metrics/mmlu/base.jsonl")
     assert len(written["hf"]) == 16
     for row, expected in zip(written["vllm"], written["hf"], strict=True):
         if expected["answer"].endswith("\ufffd"):
-            # If an answer is cut within the bytes of a letter, vLLM leaves the letter out, so `cut` is not known.
+            # If the token limit cuts a UTF-8 character, vLLM drops the character, so `cut` may differ.
             expected |= {"answer": expected["answer"].rstrip("\ufffd"), "cut": row["cut"]}
         assert row == expected

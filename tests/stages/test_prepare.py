@@ -70,8 +70,8 @@ def test_a_folder_of_canonical_files_needs_no_source_yaml(monkeypatch: pytest.Mo
 
 
 def test_without_taxonomy_csv_the_taxonomy_is_made_from_the_labels() -> None:
-    made = prepare_folder(write_source({"comments.jsonl": COMMENT}, {"format": "jsonl", "file": "comments.jsonl"}))
-    assert made.leaves == [("a", "b")]
+    prepared = prepare_folder(write_source({"comments.jsonl": COMMENT}, {"format": "jsonl", "file": "comments.jsonl"}))
+    assert prepared.leaves == [("a", "b")]
 
 
 def test_canonical_comments_in_several_files_keep_their_lines() -> None:

@@ -32,10 +32,10 @@ COMMAND = [sys.executable, "-m", "stages.rehearse"]
 
 def make_general(number: int) -> dict:
     """Return a general row; one in five has an earlier turn, one in seven a system message."""
-    thing, colour = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
+    thing, color = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
     turns = [("user", f"Question {number}: what is the {thing}?"), ("assistant", f"The answer of people, {number}.")]
     if number % 5 == 0:
-        turns = [("user", f"Is the {thing} {colour}?"), ("assistant", "Yes."), *turns]
+        turns = [("user", f"Is the {thing} {color}?"), ("assistant", "Yes."), *turns]
     if number % 7 == 0:
         turns = [("system", "Be brief."), *turns]
     messages = [{"role": role, "content": content} for role, content in turns]
@@ -51,8 +51,8 @@ def write_project(folder: Path, **rehearse: int) -> Path:
     set_params(folder, "self", rehearse={"rows": ASKED, "max_new_tokens": TOKENS, "seed": SEED, **rehearse})
     write_jsonl(folder / "data/decontaminate/general.jsonl", ROWS)
     config = folder / "models/base/generation_config.json"
-    given = read_json(config)
-    write_json(config, {**given, "eos_token_id": [given["eos_token_id"], *range(20, 320, 20)]})
+    settings = read_json(config)
+    write_json(config, {**settings, "eos_token_id": [settings["eos_token_id"], *range(20, 320, 20)]})
     return folder
 
 
@@ -69,11 +69,11 @@ def run_rehearse(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]"
 
 def read_error(folder: Path) -> str:
     """Run the stage, which must fail with one line and write nothing; return the line."""
-    done = run_rehearse(folder)
-    assert done.returncode == 1, done.stdout + done.stderr
+    result = run_rehearse(folder)
+    assert result.returncode == 1, result.stdout + result.stderr
     assert not (folder / "data/rehearse").exists()
     assert not (folder / "metrics/rehearse.json").exists()
-    (line,) = done.stderr.splitlines()
+    (line,) = result.stderr.splitlines()
     return line
 
 
@@ -89,23 +89,23 @@ def read_metrics(folder: Path) -> dict:
 def rehearsed(tmp_path_factory) -> tuple[Path, str]:
     """A project in which the stage has run, and its output."""
     folder = write_project(tmp_path_factory.mktemp("rehearsed") / "project")
-    done = run_rehearse(folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    return folder, done.stdout
+    result = run_rehearse(folder)
+    assert (result.returncode, result.stderr) == (0, "")
+    return folder, result.stdout
 
 
-def test_the_rows_are_those_that_the_mix_takes_first_with_the_last_message_replaced(rehearsed):
+def test_the_rows_that_the_mix_samples_first_get_a_new_last_message(rehearsed):
     folder, _ = rehearsed
     rows = read_answers(folder)
     first = {row["id"]: index for index, row in enumerate(rank_rows(ROWS, SEED)[:ASKED])}
     assert len(rows) > 5
     assert [first[row["id"]] for row in rows] == sorted(first[row["id"]] for row in rows)
     for row in rows:
-        given = ROWS[int(row["id"][1:])]
-        assert list(row) == list(given)
-        assert row["messages"][:-1] == given["messages"][:-1]
+        original = ROWS[int(row["id"][1:])]
+        assert list(row) == list(original)
+        assert row["messages"][:-1] == original["messages"][:-1]
         assert {key: row[key] for key in row if key != "messages"} == {
-            key: given[key] for key in given if key != "messages"
+            key: original[key] for key in original if key != "messages"
         }
         assert row["messages"][-1]["role"] == "assistant"
         assert row["messages"][-1]["content"].strip()
@@ -122,13 +122,13 @@ def test_answers_are_greedy_and_continue_the_earlier_turns(rehearsed):
         prompt = tokenizer.apply_chat_template(
             row["messages"][:-1], add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
-        whole = model.generate(**prompt, max_new_tokens=TOKENS, do_sample=False, pad_token_id=0)[0]
+        output = model.generate(**prompt, max_new_tokens=TOKENS, do_sample=False, pad_token_id=0)[0]
         stops = model.generation_config.eos_token_id
-        answer = [token for token in whole[prompt["input_ids"].shape[1] :].tolist() if token not in stops]
+        answer = [token for token in output[prompt["input_ids"].shape[1] :].tolist() if token not in stops]
         assert row["messages"][-1]["content"] == tokenizer.decode(answer, skip_special_tokens=True).strip()
 
 
-def test_the_metrics_count_what_was_asked_kept_and_dropped_and_why(rehearsed):
+def test_the_metrics_count_requested_kept_and_dropped_answers(rehearsed):
     folder, output = rehearsed
     found = read_metrics(folder)
     assert found["asked"] == ASKED
@@ -162,8 +162,8 @@ def test_more_rows_do_not_change_the_first_answers(rehearsed, tmp_path):
 
 def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(rehearsed, tmp_path):
     folder = shutil.copytree(rehearsed[0], tmp_path / "project")
-    for left in (".dvc", "data/rehearse"):
-        shutil.rmtree(folder / left)
+    for folder_name in (".dvc", "data/rehearse"):
+        shutil.rmtree(folder / folder_name)
     (folder / "metrics/rehearse.json").unlink()
     with subprocess.Popen(COMMAND, cwd=folder, env=make_environment()) as process:
         while not list(folder.glob(".dvc/tmp/alloy/rehearse-*/done.log")):
@@ -174,20 +174,20 @@ def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(rehearsed, tmp
     assert run_rehearse(folder).returncode == 0
     name = "data/rehearse/general.jsonl"
     assert (folder / name).read_bytes() == (rehearsed[0] / name).read_bytes()
-    again = read_metrics(folder)
+    resumed = read_metrics(folder)
     same = ("asked", "kept", "dropped", "tokens_in", "cached_share", "tokens_out")
-    assert [again[key] for key in same] == [read_metrics(rehearsed[0])[key] for key in same]
+    assert [resumed[key] for key in same] == [read_metrics(rehearsed[0])[key] for key in same]
 
 
-def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
+def test_with_general_data_the_stage_is_skipped_without_importing_torch(tmp_path):
     folder = write_project(tmp_path / "project")
     set_params(folder, "data")
     code = "import sys, stages.rehearse; stages.rehearse.main(); sys.exit('torch' in sys.modules)"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=make_environment(), text=True, capture_output=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "rehearse: skipped, mix.general is data\n"
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"rehearse: skipped, .*\bmix\.general\b.*\n", result.stdout)
     assert (folder / "data/rehearse/general.jsonl").read_text() == "\n"  # DVC warns of a file without a byte
     assert read_json(folder / "metrics/rehearse.json") == {"rehearse": {}}
 
@@ -211,7 +211,7 @@ def test_a_value_out_of_range_is_an_error_of_one_line(tmp_path, key):
     assert re.match(rf"rehearse: params\.yaml: rehearse\.{key}: .*\b1\b.*\b0\b", line)
 
 
-def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
+def test_a_request_to_a_hosted_model_has_all_turns_and_no_grammar(tmp_path):
     folder = write_project(tmp_path / "project")
     profile = folder / "profiles/small.yaml"
     infer = {"engine": "openai", "constrain": True, "concurrency": 4, "retries": 0}
@@ -219,13 +219,13 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
     shutil.rmtree(folder / "models/base")
     write_hosted(folder / "models/base", "some-model")
     with serve_replies(lambda body: make_reply(f"So says {body['messages'][-1]['content'].split()[1]}")) as service:
-        done = run_rehearse(folder, OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
-    assert (done.returncode, done.stderr) == (0, "")
+        result = run_rehearse(folder, OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
+    assert (result.returncode, result.stderr) == (0, "")
     assert len(service.requests) == ASKED
     assert all("structured_outputs" not in body for body in service.requests)
     assert {body["max_completion_tokens"] for body in service.requests} == {TOKENS}
-    asked = {json.dumps(body["messages"]) for body in service.requests}
-    assert asked == {json.dumps(row["messages"][:-1]) for row in rank_rows(ROWS, SEED)[:ASKED]}
+    requested = {json.dumps(body["messages"]) for body in service.requests}
+    assert requested == {json.dumps(row["messages"][:-1]) for row in rank_rows(ROWS, SEED)[:ASKED]}
     assert [row["messages"][-1]["content"] for row in read_answers(folder)] == [
         f"So says {row['id'][1:]}:" for row in rank_rows(ROWS, SEED)[:ASKED]
     ]
@@ -235,7 +235,7 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "finish", "why"),
+    ("answer", "finish", "reason"),
     [
         ("It is red.", Finish.stop, None),
         ("4", Finish.stop, None),
@@ -248,8 +248,8 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
         ("It is red red red red red red red", Finish.length, "truncated"),
     ],
 )
-def test_an_answer_is_kept_or_rejected_for_one_reason(answer, finish, why):
-    assert find_reject_reason(answer, finish) == why
+def test_an_answer_is_kept_or_rejected_for_one_reason(answer, finish, reason):
+    assert find_reject_reason(answer, finish) == reason
 
 
 def test_reasoning_is_not_part_of_an_answer():

@@ -57,7 +57,7 @@ def make_comments(texts: list[str], **more: Any) -> list[dict[str, Any]]:
 
 def check_rows(folder: Path, rows: list[dict[str, Any]]) -> CheckedComments:
     path = folder / "comments.jsonl"
-    path.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in rows))
+    path.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
     return join_blocks(path, [check_block(path, TAXONOMY, list(number_lines(path)))])
 
 
@@ -68,18 +68,18 @@ def divide_rows(
     survey = check_rows(folder, rows)
     subsets, _ = divide_comments(survey, share, near)
     return {
-        subset: [survey.read_id(index) for index, one in enumerate(subsets) if one == subset]
+        subset: [survey.read_id(index) for index, row_subset in enumerate(subsets) if row_subset == subset]
         for subset in (TRAIN, TEST, LEFT_OUT)
     }
 
 
-def many_texts(count: int) -> list[str]:
+def make_many_texts(count: int) -> list[str]:
     rng = random.Random(0)
     words = ["the", "lamp", "lock", "app", "door", "light", "stops", "works", "never", "again", "since", "update"]
     return [f"{' '.join(rng.choices(words, k=6))} {number}" for number in range(count)]
 
 
-def long_texts(count: int) -> list[str]:
+def make_long_texts(count: int) -> list[str]:
     """Return texts that are not similar to each other; with one word changed, each is a near-duplicate of itself."""
     rng = random.Random(1)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(2000)]
@@ -121,7 +121,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("near", [0.8, 1.0])
 def test_a_comment_never_moves_when_others_are_added(tmp_path: Path, near: float) -> None:
-    rows = make_comments(many_texts(400))
+    rows = make_comments(make_many_texts(400))
     few, many = divide_rows(tmp_path, rows[:100], near=near), divide_rows(tmp_path, rows, near=near)
     assert len(few[TRAIN]) + len(few[TEST]) > 90
     for subset in (TRAIN, TEST):
@@ -129,25 +129,25 @@ def test_a_comment_never_moves_when_others_are_added(tmp_path: Path, near: float
 
 
 def test_the_set_of_a_comment_does_not_depend_on_its_position_in_the_file(tmp_path: Path) -> None:
-    rows = make_comments(long_texts(100))
+    rows = make_comments(make_long_texts(100))
     assert set(divide_rows(tmp_path, rows, 0.3)[TEST]) == set(divide_rows(tmp_path, rows[::-1], 0.3)[TEST])
 
 
 def test_each_set_keeps_the_order_of_the_file(tmp_path: Path) -> None:
-    for ids in divide_rows(tmp_path, make_comments(many_texts(100)), 0.5).values():
+    for ids in divide_rows(tmp_path, make_comments(make_many_texts(100)), 0.5).values():
         numbers = [int(identity[1:]) for identity in ids]
         assert numbers == sorted(numbers)
 
 
 def test_a_larger_test_set_holds_the_smaller_one(tmp_path: Path) -> None:
-    rows = make_comments(long_texts(300))
+    rows = make_comments(make_long_texts(300))
     small, large = (set(divide_rows(tmp_path, rows, share)[TEST]) for share in (0.1, 0.3))
     assert small < large
 
 
 @pytest.mark.parametrize("near", [0.8, 1.0])
 def test_copies_of_a_text_are_in_the_same_set(tmp_path: Path, near: float) -> None:
-    texts = long_texts(200)
+    texts = make_long_texts(200)
     copies = [*texts, *(text.upper() for text in texts), *(f" {text.replace(' ', '  ')}\n" for text in texts)]
     found = divide_rows(tmp_path, make_comments(copies), 0.5, near)
     assert not found[LEFT_OUT]
@@ -157,22 +157,22 @@ def test_copies_of_a_text_are_in_the_same_set(tmp_path: Path, near: float) -> No
 
 
 def test_copies_with_differently_encoded_accents_are_in_the_same_set(tmp_path: Path) -> None:
-    composed = [f"caf\u00e9 {text}" for text in long_texts(50)]
+    composed = [f"caf\u00e9 {text}" for text in make_long_texts(50)]
     decomposed = [text.replace("\u00e9", "e\u0301") for text in composed]
     subsets = [divide_rows(tmp_path, make_comments(texts), 0.5)[TEST] for texts in (composed, decomposed)]
     assert subsets[0] == subsets[1]
 
 
 def test_near_duplicates_are_in_the_same_set(tmp_path: Path) -> None:
-    texts = long_texts(100)
+    texts = make_long_texts(100)
     rng = random.Random(2)
-    again = [DISGUISES["a word changed"](text, rng) for text in texts]
-    found = divide_rows(tmp_path, make_comments([*texts, *again]), 0.5)
+    changed = [DISGUISES["a word changed"](text, rng) for text in texts]
+    found = divide_rows(tmp_path, make_comments([*texts, *changed]), 0.5)
     assert not found[LEFT_OUT]
     for subset in (TRAIN, TEST):
         assert set(Counter(int(identity[1:]) % 100 for identity in found[subset]).values()) == {2}
-    apart = divide_rows(tmp_path, make_comments([*texts, *again]), 0.5, near=1.0)
-    assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values(), "1 keeps copies alone together"
+    apart = divide_rows(tmp_path, make_comments([*texts, *changed]), 0.5, near=1.0)
+    assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values()
 
 
 def test_a_similarity_of_1_keeps_only_copies_together(tmp_path: Path) -> None:
@@ -183,48 +183,48 @@ def test_a_similarity_of_1_keeps_only_copies_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
 def test_the_share_of_test_is_close_to_the_requested_one(tmp_path: Path, share: float) -> None:
-    found = divide_rows(tmp_path, make_comments(long_texts(2000)), share)
-    assert abs(len(found[TEST]) / 2000 - share) < 0.035  # three deviations at most
+    found = divide_rows(tmp_path, make_comments(make_long_texts(2000)), share)
+    assert abs(len(found[TEST]) / 2000 - share) < 0.035  # three standard deviations
 
 
 @pytest.mark.parametrize(("given", "share", "subset"), [("test", 0.0, TEST), ("train", 1.0, TRAIN)])
 def test_a_given_split_takes_precedence_over_the_hash(tmp_path: Path, given: str, share: float, subset: int) -> None:
-    assert len(divide_rows(tmp_path, make_comments(long_texts(50), split=given), share)[subset]) == 50
+    assert len(divide_rows(tmp_path, make_comments(make_long_texts(50), split=given), share)[subset]) == 50
 
 
 def test_a_given_split_moves_no_other_comment(tmp_path: Path) -> None:
-    texts = long_texts(60)
+    texts = make_long_texts(60)
     free = make_comments(texts)
     mixed = [*make_comments(texts[:30], split="train"), *free[30:]]
     assert divide_rows(tmp_path, mixed, 0.4)[TEST] == divide_rows(tmp_path, free[30:], 0.4)[TEST]
 
 
 def test_a_rare_leaf_moves_no_comment(tmp_path: Path) -> None:
-    rows = make_comments(long_texts(60))
+    rows = make_comments(make_long_texts(60))
     rare = [{**rows[0], "segments": [{"L1": "Setup", "L2": "Easy setup"}]}, *rows[1:]]
     assert divide_rows(tmp_path, rare, 0.4) == divide_rows(tmp_path, rows, 0.4)
 
 
 @pytest.mark.parametrize("copies_first", [True, False])
 def test_a_comment_given_as_train_is_left_out_if_a_copy_is_in_test(tmp_path: Path, copies_first: bool) -> None:
-    texts = long_texts(80)
+    texts = make_long_texts(80)
     test = [make_row(f"t{number}", text, split="test") for number, text in enumerate(texts[:40])]
     train = [make_row(f"r{number}", text, split="train") for number, text in enumerate(texts[40:])]
     planted = [make_row(f"p{n}", text, split="train") for n, (_, text) in enumerate(disguise_texts(texts[:40]))]
     found = divide_rows(tmp_path, [*planted, *train, *test] if copies_first else [*test, *train, *planted])
     assert (len(found[TEST]), len(found[TRAIN])) == (40, 40)
-    assert set(found[LEFT_OUT]) == {one["id"] for one in planted}
+    assert set(found[LEFT_OUT]) == {row["id"] for row in planted}
 
 
 @pytest.mark.parametrize("text", ["\u9375", "\U0001f44d", "a", ".", "\u0e01 \u0e02"])
 def test_a_text_of_one_letter_is_split_like_any_other(tmp_path: Path, text: str) -> None:
-    found = divide_rows(tmp_path, make_comments([text, f" {text} ", *long_texts(20)]), 0.5)
+    found = divide_rows(tmp_path, make_comments([text, f" {text} ", *make_long_texts(20)]), 0.5)
     assert sum(map(len, found.values())) == 22
     assert any({"c0", "c1"} <= set(found[subset]) for subset in (TRAIN, TEST))
 
 
 def test_the_split_of_generated_texts_has_not_changed(tmp_path: Path) -> None:
-    found = divide_rows(tmp_path, make_comments(many_texts(60)), 0.25, near=1.0)
+    found = divide_rows(tmp_path, make_comments(make_many_texts(60)), 0.25, near=1.0)
     assert found[TEST] == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
 
@@ -235,7 +235,7 @@ def test_a_taxonomy_of_any_depth_is_split(project: Path, depth: int) -> None:
     write_project(project, rows, taxonomy)
     main()
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
-    assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
+    assert sorted(written, key=lambda row: int(row["id"][1:])) == rows
     assert read_json("data/split/task.json")["levels"] == list(labels)
     assert Taxonomy.from_rows(read_json("data/split/taxonomy.json")).levels == tuple(labels)
     assert read_json("data/split/rejects.json") == []
@@ -331,7 +331,7 @@ def test_labels_of_comments_take_the_spelling_of_the_taxonomy(project: Path) -> 
     write_project(project, rows, "L1\nCafe\u0301 au\u3000lait\n")
     main()
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
-    assert {segment["L1"] for one in written for segment in one["segments"]} == {"Caf\u00e9 au lait"}
+    assert {segment["L1"] for row in written for segment in row["segments"]} == {"Caf\u00e9 au lait"}
     assert read_json("data/split/taxonomy.json") == [{"L1": "Caf\u00e9 au lait", "description": ""}]
     assert read_json("data/split/task.json")["emotions"] == ["joy"]
 
@@ -381,7 +381,7 @@ def test_a_rejected_row_is_listed_and_the_others_are_split(project: Path, line: 
     assert (reject["file"], reject["line"]) == ("data/prepared/comments/comments.jsonl", 5)
     assert names_all(reject["reason"], expected)
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
-    assert sorted(one["id"] for one in written) == [good["id"] for good in GOOD]
+    assert sorted(row["id"] for row in written) == [good["id"] for good in GOOD]
 
 
 def test_all_errors_of_a_file_are_named_at_once(project: Path) -> None:
@@ -392,13 +392,13 @@ def test_all_errors_of_a_file_are_named_at_once(project: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("count", "rest"), [(9, None), (10, "and 2 more errors"), (65, "and 57 more errors")])
-def test_many_errors_are_cut_with_a_count(project: Path, count: int, rest: str | None) -> None:
+@pytest.mark.parametrize(("count", "last_line"), [(9, None), (10, "and 2 more errors"), (65, "and 57 more errors")])
+def test_many_errors_are_cut_with_a_count(project: Path, count: int, last_line: str | None) -> None:
     write_project(project, [*GOOD, *([b"{"] * count)])
     *named, fix = read_errors(project)
-    shown = 8 if rest else 9
+    shown = 8 if last_line else 9
     assert len([line for line in named if line.startswith("data/prepared/comments/comments.jsonl:")]) == shown
-    assert named[shown:] == ([rest] if rest else [])
+    assert named[shown:] == ([last_line] if last_line else [])
     assert "split.on_bad_row" in fix
 
 
@@ -506,7 +506,7 @@ def test_the_stage_prints_one_line_also_with_several_processes(project: Path) ->
     assert reject["line"] == 2 * BLOCK_ROWS + 6
     assert names_all(reject["reason"], ["'c7'", "line 8"])
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
-    assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
+    assert sorted(written, key=lambda row: int(row["id"][1:])) == rows
 
 
 @pytest.mark.slow
@@ -520,7 +520,7 @@ def test_a_kill_leaves_no_partial_file_and_no_process(project: Path, ended_by: s
         pytest.skip("no /proc here: the processes of the stage cannot be seen")
     while stage.poll() is None and len(children.read_text().split()) < 2:
         time.sleep(0.01)
-    mine = [int(one) for one in children.read_text().split()]
+    process_ids = [int(process_id) for process_id in children.read_text().split()]
     stage.send_signal(ended_by)
     stage.communicate()
     assert stage.returncode == {signal.SIGINT: 130}.get(ended_by, -ended_by)
@@ -528,9 +528,9 @@ def test_a_kill_leaves_no_partial_file_and_no_process(project: Path, ended_by: s
         path for path in Path("data").rglob("*") if path.suffix in (".jsonl", ".json") and "prepared" not in str(path)
     ]
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(is_running(process) for process in mine):
+    while time.monotonic() < deadline and any(is_running(process) for process in process_ids):
         time.sleep(0.05)
-    assert not [process for process in mine if is_running(process)]
+    assert not [process for process in process_ids if is_running(process)]
 
 
 def is_running(process: int) -> bool:
@@ -546,7 +546,7 @@ def is_running(process: int) -> bool:
 def test_near_duplicates_among_real_comments_are_found_with_hardly_any_false_ones(
     tmp_path: Path, name: str, given: bool
 ) -> None:
-    texts = list(dict.fromkeys(one["text"] for one in real_rows(name, 1500) if len(one["text"].split()) > 1))
+    texts = list(dict.fromkeys(row["text"] for row in real_rows(name, 1500) if len(row["text"].split()) > 1))
     test, train = texts[:200], texts[200:]
     planted = disguise_texts(test)
     rows = [
@@ -556,16 +556,14 @@ def test_near_duplicates_among_real_comments_are_found_with_hardly_any_false_one
     ]
     found = divide_rows(tmp_path, rows, share=0.0)
     hidden = [int(identity[1:]) for identity in found[TRAIN] if identity[0] == "p"]
-    assert {planted[number][0] for number in hidden} <= {"a word changed"}
-    assert len(hidden) <= 10, "of these texts at least 95 percent"
-    assert not any(
-        are_near_duplicates(fold_text(test[number]), fold_text(planted[number][1]), 0.8) for number in hidden
-    )
+    assert {planted[index][0] for index in hidden} <= {"a word changed"}
+    assert len(hidden) <= 10  # at least 95 % are found
+    assert not any(are_near_duplicates(fold_text(test[index]), fold_text(planted[index][1]), 0.8) for index in hidden)
     near = {fold_text(text) for text in test}
     false = [
         identity
         for identity in found[LEFT_OUT]
         if identity[0] == "r"
-        and not any(are_near_duplicates(fold_text(train[int(identity[1:])]), one, 0.8) for one in near)
+        and not any(are_near_duplicates(fold_text(train[int(identity[1:])]), text, 0.8) for text in near)
     ]
     assert len(false) <= 0.01 * len(train)

@@ -23,12 +23,12 @@ TAXONOMY = Taxonomy(("L1", "L2"), {**dict.fromkeys(LEAVES, ""), ("Price", "Never
 NOISE = ["door", "lamp", "today", "really", "about", "maybe", "when", "house"]
 
 
-def make_comments(count: int, most: int, seed: int = 0) -> list[dict]:
+def make_comments(count: int, max_leaves: int, seed: int = 0) -> list[dict]:
     """Return comments with a word per leaf."""
     rng = random.Random(seed)
     rows = []
     for number in range(count):
-        paths = rng.sample(sorted(LEAVES), rng.randint(1, most))
+        paths = rng.sample(sorted(LEAVES), rng.randint(1, max_leaves))
         words = [LEAVES[path] for path in paths] + rng.choices(NOISE, k=6)
         rng.shuffle(words)
         segments = [dict(zip(("L1", "L2"), path, strict=True)) for path in paths]
@@ -36,22 +36,22 @@ def make_comments(count: int, most: int, seed: int = 0) -> list[dict]:
     return rows
 
 
-def with_emotions(rows: list[dict]) -> list[dict]:
+def add_emotions(rows: list[dict]) -> list[dict]:
     """Return the comments with a word for the emotion of all their segments; "wow" adds an emotion per path."""
     rng = random.Random(2)
-    told = {"hooray": dict.fromkeys(LEAVES, "joy"), "damn": dict.fromkeys(LEAVES, "anger")}
-    told["wow"] = dict(zip(sorted(LEAVES), ("joy", "anger", "joy"), strict=True))
-    answers = []
+    emotions_by_word = {"hooray": dict.fromkeys(LEAVES, "joy"), "damn": dict.fromkeys(LEAVES, "anger")}
+    emotions_by_word["wow"] = dict(zip(sorted(LEAVES), ("joy", "anger", "joy"), strict=True))
+    comments = []
     for row in rows:
-        word = rng.choice(sorted(told))
-        segments = [{**part, "emotion": told[word][part["L1"], part["L2"]]} for part in row["segments"]]
-        answers.append({**row, "text": f"{row['text']} {word}", "segments": segments})
-    return answers
+        word = rng.choice(sorted(emotions_by_word))
+        segments = [{**part, "emotion": emotions_by_word[word][part["L1"], part["L2"]]} for part in row["segments"]]
+        comments.append({**row, "text": f"{row['text']} {word}", "segments": segments})
+    return comments
 
 
-def write_project(most: int, limit: int | None = None, *, emotions: bool = False) -> None:
-    for side, rows in (("train", make_comments(200, most)), ("test", make_comments(50, most, seed=1))):
-        write_jsonl(f"data/split/{side}.jsonl", with_emotions(rows) if emotions else rows)
+def write_project(max_leaves: int, limit: int | None = None, *, emotions: bool = False) -> None:
+    for side, rows in (("train", make_comments(200, max_leaves)), ("test", make_comments(50, max_leaves, seed=1))):
+        write_jsonl(f"data/split/{side}.jsonl", add_emotions(rows) if emotions else rows)
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     Path("params.yaml").write_text("profile: small\n")
     sections = {"model": {"hub": "a/b", "revision": "0" * 40}, "train": {"lr": 0.1}, "infer": {"limit": limit}}
@@ -64,9 +64,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("most", [1, 2])
-def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(project: Path, most: int) -> None:
-    write_project(most)
+@pytest.mark.parametrize("max_leaves", [1, 2])
+def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(project: Path, max_leaves: int) -> None:
+    write_project(max_leaves)
     main()
     for gold, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
         assert (row["id"], row["hash"]) == (gold["id"], hash_text(gold["text"]))
@@ -91,22 +91,22 @@ def test_emotions_that_depend_on_words_are_learned_for_each_path(project: Path) 
     assert read_json("metrics/svm.json")["svm"]["svm"]["emotions"] == 2
 
 
-def test_emotions_change_no_path_and_not_the_articles_score(project: Path) -> None:
+def test_emotions_change_neither_paths_nor_the_article_score(project: Path) -> None:
     write_project(2, emotions=True)
     main()
     rows = list(read_jsonl("data/predictions/svm.jsonl"))
-    bare = [[{key: part[key] for key in TAXONOMY.levels} for part in row["segments"]] for row in rows]
+    paths = [[{key: part[key] for key in TAXONOMY.levels} for part in row["segments"]] for row in rows]
     gold = [json.dumps(row["segments"]) for row in read_jsonl("data/split/test.jsonl")]
     scored = compute_article_scores(gold, [row["raw"] for row in rows], TAXONOMY.levels)
-    assert scored == compute_article_scores(gold, [json.dumps(segments) for segments in bare], TAXONOMY.levels)
+    assert scored == compute_article_scores(gold, [json.dumps(segments) for segments in paths], TAXONOMY.levels)
     for side in ("train", "test"):
-        plain = [
+        without_emotions = [
             {**row, "segments": [{k: v for k, v in part.items() if k != "emotion"} for part in row["segments"]]}
             for row in read_jsonl(f"data/split/{side}.jsonl")
         ]
-        write_jsonl(f"data/split/{side}.jsonl", plain)
+        write_jsonl(f"data/split/{side}.jsonl", without_emotions)
     main()
-    assert [row["segments"] for row in read_jsonl("data/predictions/svm.jsonl")] == bare
+    assert [row["segments"] for row in read_jsonl("data/predictions/svm.jsonl")] == paths
 
 
 def test_the_same_word_may_mean_another_emotion_for_another_path() -> None:
@@ -175,8 +175,8 @@ def test_a_leaf_of_all_comments_needs_no_svm() -> None:
 def test_contents_of_segments_are_examples_of_their_one_leaf() -> None:
     pairing, high = ("Setup", "Pairing"), ("Price", "High")
     segments = (Segment(pairing, "will not pair"), Segment(high, "too dear"))
-    both, alone = Comment("1", "will not pair, too dear", segments), Comment("2", "dear", (Segment(high, "dear"),))
-    assert build_path_examples([both, alone]) == (
+    multiple, single = Comment("1", "will not pair, too dear", segments), Comment("2", "dear", (Segment(high, "dear"),))
+    assert build_path_examples([multiple, single]) == (
         ["will not pair, too dear", "dear", "will not pair", "too dear"],
         [{pairing, high}, {high}, {pairing}, {high}],
     )

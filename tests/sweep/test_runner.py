@@ -1,4 +1,4 @@
-"""`alloy sweep` in a repository of its own: failed, finished and stopped runs."""
+"""`alloy sweep` in a separate repository: failed, finished and stopped runs."""
 
 import os
 import pty
@@ -54,7 +54,7 @@ def test_all_configurations_are_run_with_one_seed_before_the_next() -> None:
     assert points == [(4, 1e-3, 0.0), (4, 1e-3, 0.5), (5, 1e-3, 0.0), (5, 1e-3, 0.5)]
 
 
-def test_shared_stages_are_those_that_do_not_depend_on_the_mix() -> None:
+def test_stages_that_do_not_depend_on_the_mix_are_shared() -> None:
     dot = subprocess.run(
         [Path(sys.executable).with_name("dvc"), "dag", "--dot", "dvc.yaml"],
         cwd=ROOT, text=True, capture_output=True, check=True,
@@ -152,9 +152,9 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
             if line.startswith("Running stage 'train'"):
                 os.killpg(sweep.pid, signal.SIGINT)  # as Ctrl-C does
                 break
-        rest = sweep.stdout.read()
+        remaining_output = sweep.stdout.read()
     assert sweep.returncode == 130
-    assert "sweep: stopped; " in rest
+    assert "sweep: stopped; " in remaining_output
     assert list_names(project) == ["ratio-0-lr-0.003-seed-0"]
     output = run_command(project, *SWEEP, "--ratios", "0,0.25")
     assert "sweep: ratio-0-lr-0.003-seed-0 is already finished" in output

@@ -50,9 +50,9 @@ def work_folder(tmp_path: Path) -> WorkFolder:
 @pytest.fixture
 def free(monkeypatch) -> list[int]:
     """The free bytes of the disk."""
-    left = [1000 * GIB]
-    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0, 0, left[0]))
-    return left
+    free_bytes = [1000 * GIB]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0, 0, free_bytes[0]))
+    return free_bytes
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A model that does not fit the section `train` is an error, from its configuration alone."""
+"""A model that does not fit the section `train` is an error before its weights are loaded."""
 
 import pytest
 
@@ -20,9 +20,9 @@ def test_the_context_of_a_new_model_must_fit_the_rows_of_both_training_runs():
     check_scratch(SCRATCH, Train(lr=1e-3, max_length=256))
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b256\b.* got 257"):
         check_scratch(SCRATCH, Train(lr=1e-3, max_length=257))
-    own = SCRATCH.model_copy(update={"train": Train(lr=1e-3, max_length=300)})
+    scratch = SCRATCH.model_copy(update={"train": Train(lr=1e-3, max_length=300)})
     with pytest.raises(InputError, match=r"^model\.scratch\.train\.max_length: .*\b256\b.* got 300"):
-        check_scratch(own, Train(lr=1e-3, max_length=64))
+        check_scratch(scratch, Train(lr=1e-3, max_length=64))
 
 
 @pytest.mark.parametrize("config", [APART["Qwen3"](), gemma3_with_vision()], ids=["flat", "below text_config"])

@@ -23,9 +23,9 @@ def compute_logits(folder: Path) -> torch.Tensor:
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_the_tower(tmp_path, monkeypatch, capsys, method):
     project = write_project(tmp_path / "project", FAMILIES["Gemma 3 with vision"](), method=method)
-    done = run_training(project)
-    assert "not packed" not in done.output
-    before, after = read_weights(project / "models/base"), done.weights
+    result = run_training(project)
+    assert "not packed" not in result.output
+    before, after = read_weights(project / "models/base"), result.weights
     assert before.keys() == after.keys()
     seeing = {name for name in before if "vision" in name or "multi_modal" in name}
     assert seeing
@@ -42,8 +42,8 @@ def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_the_tower(tmp_
 @pytest.mark.parametrize("name", ["Granite 4 H", "LFM2"])
 def test_layers_with_a_state_are_trained_without_packing_and_a_line_says_so(tmp_path, name):
     project = write_project(tmp_path / "project", FAMILIES[name](), max_steps=2, global_batch=40)
-    done = run_training(project)
-    assert "carry a state" in done.output and "train.packing" in done.output
+    result = run_training(project)
+    assert "carry a state" in result.output and "train.packing" in result.output
     assert read_json(project / "metrics/train.json")["train"]["epochs"] == 2.0
     assert "packing: false" in (project / "models/trained/README.md").read_text()
     assert (compute_logits(project / "models/trained") - compute_logits(project / "models/base")).abs().max() > 1e-3
@@ -52,8 +52,8 @@ def test_layers_with_a_state_are_trained_without_packing_and_a_line_says_so(tmp_
 def test_lora_on_a_tied_output_layer_is_merged_into_an_untied_model(tmp_path):
     lora = {"rank": 4, "targets": ["q_proj", "lm_head"]}
     project = write_project(tmp_path / "project", FAMILIES["Qwen3"](), method="lora", lora=lora)
-    done = run_training(project)
+    result = run_training(project)
     assert not read_json(project / "models/trained/config.json")["tie_word_embeddings"]
     before = read_weights(project / "models/base")["model.embed_tokens.weight"]
-    assert torch.equal(done.weights["model.embed_tokens.weight"], before)
-    assert not torch.equal(done.weights["lm_head.weight"], before)
+    assert torch.equal(result.weights["model.embed_tokens.weight"], before)
+    assert not torch.equal(result.weights["lm_head.weight"], before)

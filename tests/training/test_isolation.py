@@ -1,4 +1,4 @@
-"""Packed examples do not see each other: their logits are those of each example alone, for each model family."""
+"""Packed examples do not see each other: their logits equal the logits of separate examples, for each model family."""
 
 import pytest
 import torch
@@ -24,13 +24,13 @@ def compute_logits(model, rows) -> torch.Tensor:
 
 
 def compute_apart(model, examples: Examples) -> torch.Tensor:
-    """Return the same for each example alone, in packed order."""
+    """Return the same logits, computed for each example separately, in packed order."""
     found = []
     for row in examples.dataset:
         start = 0
         for length in row["seq_lengths"]:
-            one = {key: row[key][start : start + length] for key in ("input_ids", "labels", "category")}
-            found.append(compute_logits(model, [{**one, "seq_lengths": [length]}]))
+            example = {key: row[key][start : start + length] for key in ("input_ids", "labels", "category")}
+            found.append(compute_logits(model, [{**example, "seq_lengths": [length]}]))
             start += length
     return torch.cat(found)
 

@@ -23,12 +23,12 @@ def test_a_model_from_scratch_has_no_origin_in_its_card():
 
 
 @pytest.mark.parametrize("more", [{}, WHEEL])
-def test_of_a_gguf_file_the_card_says_that_its_weights_were_dequantized(more):
+def test_the_card_says_that_weights_of_a_gguf_file_were_dequantized(more):
     (line,) = (line for line in write_card({**FILE, **more}).splitlines() if "a.gguf" in line)
     assert "dequantized" in line and FILE["sha256"] in line
     assert ("`a-model` 0.1.2" in line) == bool(more)
 
 
-def test_of_a_folder_the_card_has_the_name_and_the_hash():
+def test_the_card_has_the_name_and_the_hash_of_a_folder():
     (line,) = (line for line in write_card(FOLDER).splitlines() if "`given`" in line)
     assert FOLDER["sha256"] in line and "dequantized" not in line

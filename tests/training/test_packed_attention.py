@@ -42,7 +42,7 @@ def make_model(config):
     return AutoModelForCausalLM.from_config(config)
 
 
-def loss_and_gradients(model, rows, collate):
+def compute_loss_and_gradients(model, rows, collate):
     model.zero_grad()
     batch = collate(rows)
     labels, _ = batch.pop("labels"), batch.pop("category")
@@ -52,7 +52,7 @@ def loss_and_gradients(model, rows, collate):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_losses_and_gradients_are_those_with_a_mask(name):
+def test_losses_and_gradients_equal_those_with_a_mask(name):
     rows = list(prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
     assert max(len(row["seq_lengths"]) for row in rows) > 1
     masked = make_model(CONFIGS[name])
@@ -60,8 +60,8 @@ def test_losses_and_gradients_are_those_with_a_mask(name):
     packed = copy.deepcopy(masked)
     packed_attention.enable_packed_attention(packed)
     for expected, found in zip(
-        loss_and_gradients(masked, rows, flatten_rows),
-        loss_and_gradients(packed, rows, flatten_rows_with_lengths),
+        compute_loss_and_gradients(masked, rows, flatten_rows),
+        compute_loss_and_gradients(packed, rows, flatten_rows_with_lengths),
         strict=True,
     ):
         torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)

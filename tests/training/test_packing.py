@@ -20,7 +20,7 @@ from alloy.training.settings import LongRow, Train
 from small import LONG, ROWS, TRAIN, make_model_and_tokenizer, make_tokenizer
 
 
-def loss_and_gradients(model, rows):
+def compute_loss_and_gradients(model, rows):
     """Return the mean loss over completion tokens of these packed rows in one forward pass each, and its gradients."""
     model.zero_grad()
     total = 0.0
@@ -135,10 +135,10 @@ def test_packed_rows_give_the_loss_and_the_gradients_of_unpacked_rows():
     results = []
     for packing in (True, False):
         rows = list(prepare_examples(ROWS, tokenizer, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
-        results.append(loss_and_gradients(model, rows))
-    (packed, packed_gradients), (alone, gradients) = results
-    assert packed == pytest.approx(alone, abs=1e-6)
-    torch.testing.assert_close(packed_gradients, gradients, atol=1e-6, rtol=1e-5)
+        results.append(compute_loss_and_gradients(model, rows))
+    (packed, packed_gradients), (unpacked, unpacked_gradients) = results
+    assert packed == pytest.approx(unpacked, abs=1e-6)
+    torch.testing.assert_close(packed_gradients, unpacked_gradients, atol=1e-6, rtol=1e-5)
 
 
 def test_an_example_cannot_see_the_one_before_it_in_its_row():
@@ -153,9 +153,9 @@ def test_an_example_cannot_see_the_one_before_it_in_its_row():
     torch.testing.assert_close(model(**positions, use_cache=False).logits[0, first:], before)
 
 
-def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
+def test_the_loss_equals_the_loss_of_trl_on_padded_rows(tmp_path):
     model, tokenizer = make_model_and_tokenizer()
-    ours, gradients = loss_and_gradients(
+    loss, gradients = compute_loss_and_gradients(
         model, list(prepare_examples(ROWS[:8], tokenizer, Train(lr=1e-3, max_length=64)).dataset)
     )
     model.zero_grad()
@@ -166,9 +166,9 @@ def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
     trainer = SFTTrainer(model=model, processing_class=tokenizer, train_dataset=rows, args=arguments)
     batch = next(iter(trainer.get_train_dataloader()))
     count = (batch["labels"] != IGNORED).sum()
-    theirs = trainer.compute_loss(model, batch, num_items_in_batch=count)
-    theirs.backward()
-    assert ours == pytest.approx(theirs.item(), abs=1e-5)
+    trl_loss = trainer.compute_loss(model, batch, num_items_in_batch=count)
+    trl_loss.backward()
+    assert loss == pytest.approx(trl_loss.item(), abs=1e-5)
     torch.testing.assert_close(
         gradients, torch.cat([p.grad.flatten() for p in model.parameters()]), atol=1e-6, rtol=1e-4
     )
@@ -196,10 +196,10 @@ def test_only_the_answers_of_packed_chats_have_a_loss(packing, turns):
         assert len(parts) == len(members)
         for member, labels in zip(members, parts, strict=True):
             found[member] = tokenizer.decode([label for label in labels if label != IGNORED])
-    for number, row in enumerate(SEVERAL):
+    for index, row in enumerate(SEVERAL):
         answers = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
         answers = answers if turns is AssistantTurns.all else answers[-1:]
-        assert found.pop(number) == "".join(f"{answer}<|im_end|>" for answer in answers)
+        assert found.pop(index) == "".join(f"{answer}<|im_end|>" for answer in answers)
     assert not found
 
 
@@ -208,10 +208,10 @@ def test_packed_chats_with_several_answers_have_the_loss_of_unpacked_chats():
     results = []
     for packing in (True, False):
         rows = list(prepare_examples(SEVERAL, tokenizer, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
-        results.append(loss_and_gradients(model, rows))
-    (packed, packed_gradients), (alone, gradients) = results
-    assert packed == pytest.approx(alone, abs=1e-6)
-    torch.testing.assert_close(packed_gradients, gradients, atol=1e-6, rtol=1e-5)
+        results.append(compute_loss_and_gradients(model, rows))
+    (packed, packed_gradients), (unpacked, unpacked_gradients) = results
+    assert packed == pytest.approx(unpacked, abs=1e-6)
+    torch.testing.assert_close(packed_gradients, unpacked_gradients, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
@@ -225,9 +225,9 @@ def test_examples_and_tokens_are_counted_by_source_for_the_rows_in_the_order(pac
     counts = count_tokens(SEVERAL, make_tokenizer(), AssistantTurns.all)
     seen = count_by_source(examples, order)
     for source in ("customer", "made"):
-        own = [member for member in shown if SEVERAL[member]["source"] == source]
-        tokens, loss_tokens = counts[own].sum(axis=0).tolist()
-        expected = {"examples": len(set(own)), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
+        members = [member for member in shown if SEVERAL[member]["source"] == source]
+        tokens, loss_tokens = counts[members].sum(axis=0).tolist()
+        expected = {"examples": len(set(members)), "passes": len(members), "tokens": tokens, "loss_tokens": loss_tokens}
         assert seen.get(source, dict.fromkeys(expected, 0)) == expected
     work = examples.measure_work()[order].sum(axis=0)
-    assert [sum(of[key] for of in seen.values()) for key in ("tokens", "loss_tokens")] == [work[0], work[2]]
+    assert [sum(count[key] for count in seen.values()) for key in ("tokens", "loss_tokens")] == [work[0], work[2]]

@@ -58,9 +58,9 @@ def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
     assert (report["steps"], len(losses), report["examples"]) == (60, 60, 40)
     assert [path.name for path in (project / "models").iterdir()] == ["out"]
     assert not list((project / "models/out").glob("*.bin"))
-    again = AutoModelForCausalLM.from_pretrained(project / "models/out")
-    assert torch.equal(again.lm_head.weight, again.model.embed_tokens.weight)
-    assert again.config.use_cache
+    loaded = AutoModelForCausalLM.from_pretrained(project / "models/out")
+    assert torch.equal(loaded.lm_head.weight, loaded.model.embed_tokens.weight)
+    assert loaded.config.use_cache
     assert AutoTokenizer.from_pretrained(project / "models/out").chat_template
 
 
@@ -91,10 +91,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(project):
 
 def test_a_loss_that_is_not_finite_is_an_error_and_leaves_no_model(project):
     def broken(dtype):
-        made = make_model()
+        model = make_model()
         with torch.no_grad():
-            made.model.norm.weight.fill_(float("nan"))
-        return made
+            model.model.norm.weight.fill_(float("nan"))
+        return model
 
     with pytest.raises(InputError, match=r"\bnan in step 1;.*\btrain\.lr"):
         fit(run_training(TRAIN, project / "out", make=broken), ROWS)
@@ -171,10 +171,10 @@ def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(p
                 expected, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
             drift[kl_weight, row] = (expected.exp() * (expected - got)).sum(-1).mean().item()
     assert drift[weight, 0] < 0.8 * drift[0.0, 0]
-    alone = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, kl_weight=weight, method=method)
-    plain = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)
+    with_penalty = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, kl_weight=weight, method=method)
+    without_penalty = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)
     customer = [row for row in ROWS if row["category"] == "customer"]
-    for name, train in (("with", alone), ("without", plain)):
+    for name, train in (("with", with_penalty), ("without", without_penalty)):
         fit(run_training(train, project / name, key=name * 4), customer)
     assert (project / "with/model.safetensors").read_bytes() == (project / "without/model.safetensors").read_bytes()
 
@@ -204,13 +204,13 @@ def test_a_category_without_tokens_in_a_span_has_no_point():
 
 
 def test_muon_steps_every_parameter_once_and_follows_the_schedule():
-    made, _ = make_model_and_tokenizer()
-    optimizer = make_muon(made, lr=1e-3, weight_decay=0.0)
-    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    assert sorted(held) == sorted(id(p) for p in made.parameters())
-    before = [p.detach().clone() for p in made.parameters()]
+    model, _ = make_model_and_tokenizer()
+    optimizer = make_muon(model, lr=1e-3, weight_decay=0.0)
+    optimized = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(optimized) == sorted(id(p) for p in model.parameters())
+    before = [p.detach().clone() for p in model.parameters()]
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    made(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
+    model(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
     optimizer.step()
-    assert all(torch.equal(old, new) for old, new in zip(before, made.parameters(), strict=True))
+    assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))

@@ -69,7 +69,7 @@ def ask_for_one_word(material: Material, rng: random.Random) -> tuple[str, str]:
 
 
 def ask_for_json(material: Material, rng: random.Random) -> tuple[str, str]:
-    """Ask for fields as a JSON object, a format that is similar to that of the customer task."""
+    """Ask for fields as a JSON object, a format that is similar to the customer task's format."""
     keys = rng.sample(["name", "city", "job", "colour", "title", "content", "emotion", "date"], rng.choice([2, 3]))
     people = {"name": "names", "city": "cities", "job": "jobs", "colour": "colours"}
     values = [

@@ -18,26 +18,26 @@ from alloy.formats.ifeval_checks import verify_answer
 DEMO = Path(__file__).parents[3] / "data" / "demo"
 FEEDBACK, KNOWLEDGE = (yaml.safe_load((DEMO / f"{name}.yaml").read_text()) for name in ("feedback", "knowledge"))
 MATERIAL = add_words(KNOWLEDGE["instructions"], FEEDBACK)
-UNTAUGHT = {**MATERIAL, "lists": {**MATERIAL["lists"], **MATERIAL["lists_not_taught"]}}
+MATERIAL_WITH_NEW_LISTS = {**MATERIAL, "lists": {**MATERIAL["lists"], **MATERIAL["lists_not_taught"]}}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the demo's general data in a temporary folder."""
-    folder = tmp_path_factory.mktemp("world")
+    folder = tmp_path_factory.mktemp("demo_folder")
     knowledge.make_general(DEMO, folder)
     knowledge.make_instructions(DEMO, folder)
     return folder
 
 
-def find_training_prompts(world: Path) -> set[str]:
-    return {row["messages"][0]["content"] for row in read_jsonl(world / "general.jsonl")}
+def find_training_prompts(demo_folder: Path) -> set[str]:
+    return {row["messages"][0]["content"] for row in read_jsonl(demo_folder / "general.jsonl")}
 
 
 @pytest.fixture(scope="module")
-def answered(world: Path) -> list[tuple[Row, str]]:
+def prompts_with_answers(demo_folder: Path) -> list[tuple[Row, str]]:
     """Return each prompt with its right answer."""
-    return list(make_prompts(MATERIAL, find_training_prompts(world), random.Random(knowledge.SEED)))
+    return list(make_prompts(MATERIAL, find_training_prompts(demo_folder), random.Random(knowledge.SEED)))
 
 
 def is_followed(row: Row, answer: str) -> bool:
@@ -63,46 +63,48 @@ def get_label(row: Row) -> str:
     return json.dumps([{"content": row["prompt"], **label}], ensure_ascii=False)
 
 
-def test_the_file_holds_canonical_prompts_and_is_the_same_every_time(world: Path, answered) -> None:
-    assert load_prompts(world / "ifeval.jsonl") == [row for row, _ in answered]
+def test_the_file_has_canonical_prompts_and_is_deterministic(demo_folder: Path, prompts_with_answers) -> None:
+    assert load_prompts(demo_folder / "ifeval.jsonl") == [row for row, _ in prompts_with_answers]
 
 
-def test_there_are_twenty_prompts_of_each_kind_and_all_differ(answered) -> None:
-    assert Counter(get_kind(row) for row, _ in answered) == {task.__name__: PROMPTS for task in REQUIREMENTS}
-    assert len({row["prompt"] for row, _ in answered}) == len(answered)
-    assert [row["key"] for row, _ in answered] == list(range(1, len(answered) + 1))
+def test_there_are_twenty_prompts_of_each_kind_and_all_differ(prompts_with_answers) -> None:
+    assert Counter(get_kind(row) for row, _ in prompts_with_answers) == {
+        task.__name__: PROMPTS for task in REQUIREMENTS
+    }
+    assert len({row["prompt"] for row, _ in prompts_with_answers}) == len(prompts_with_answers)
+    assert [row["key"] for row, _ in prompts_with_answers] == list(range(1, len(prompts_with_answers) + 1))
 
 
-def test_no_prompt_is_in_the_training_data(world: Path, answered) -> None:
-    assert find_training_prompts(world).isdisjoint(row["prompt"] for row, _ in answered)
+def test_no_prompt_is_in_the_training_data(demo_folder: Path, prompts_with_answers) -> None:
+    assert find_training_prompts(demo_folder).isdisjoint(row["prompt"] for row, _ in prompts_with_answers)
 
 
-def test_right_answers_follow_every_instruction(answered) -> None:
-    assert [(row["prompt"], answer) for row, answer in answered if not is_followed(row, answer)] == []
+def test_right_answers_follow_every_instruction(prompts_with_answers) -> None:
+    assert [(row["prompt"], answer) for row, answer in prompts_with_answers if not is_followed(row, answer)] == []
 
 
 @pytest.mark.parametrize("task", REQUIREMENTS)
 def test_right_answers_to_any_prompt_follow_every_instruction(task: Task) -> None:
     rng = random.Random(99)
-    asked = 0
+    checked = 0
     for _ in range(300):
-        prompt, answer = task(UNTAUGHT, rng)
-        if known := REQUIREMENTS[task](answer):
-            ids, kwargs = ([one[part] for one in known] for part in (0, 1))
+        prompt, answer = task(MATERIAL_WITH_NEW_LISTS, rng)
+        if requirements := REQUIREMENTS[task](answer):
+            ids, kwargs = ([requirement[part] for requirement in requirements] for part in (0, 1))
             row = {"key": 1, "prompt": prompt, "instruction_id_list": ids, "kwargs": kwargs}
             assert is_followed(row, answer), (prompt, answer)
-            asked += 1
-    assert asked > 30
+            checked += 1
+    assert checked > 30
 
 
-def test_labels_in_json_come_after_json_only(answered) -> None:
-    passed = Counter(get_kind(row) for row, _ in answered if is_followed(row, get_label(row)))
+def test_labels_follow_only_the_instructions_that_ask_for_json(prompts_with_answers) -> None:
+    passed = Counter(get_kind(row) for row, _ in prompts_with_answers if is_followed(row, get_label(row)))
     assert passed["ask_for_json"] == passed["ask_for_parts"] == PROMPTS
-    # A word of the text may be in capitals, beside the four levels: one prompt in a hundred.
+    # In about one prompt in a hundred, a word of the text is in capitals in addition to the four levels.
     assert passed.total() - 2 * PROMPTS <= 2
 
 
-def test_the_answer_to_another_kind_of_task_mostly_fails(answered) -> None:
-    others = [answer for _, answer in answered[PROMPTS:] + answered[:PROMPTS]]
-    passed = sum(is_followed(row, other) for (row, _), other in zip(answered, others, strict=True))
-    assert passed < len(answered) / 3
+def test_the_answer_to_another_kind_of_task_mostly_fails(prompts_with_answers) -> None:
+    other_answers = [answer for _, answer in prompts_with_answers[PROMPTS:] + prompts_with_answers[:PROMPTS]]
+    passed = sum(is_followed(row, other) for (row, _), other in zip(prompts_with_answers, other_answers, strict=True))
+    assert passed < len(prompts_with_answers) / 3

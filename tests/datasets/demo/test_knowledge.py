@@ -29,9 +29,9 @@ EMOTIONS = {"joy", "anger", "disappointment", "neutral"}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the demo data from the two YAML files, in a temporary folder."""
-    folder = tmp_path_factory.mktemp("world")
+    folder = tmp_path_factory.mktemp("demo_folder")
     make_demo(folder)
     return folder
 
@@ -45,31 +45,31 @@ def make_demo(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def taxonomy(world: Path) -> Taxonomy:
-    return load_taxonomy(world / "taxonomy.csv")
+def taxonomy(demo_folder: Path) -> Taxonomy:
+    return load_taxonomy(demo_folder / "taxonomy.csv")
 
 
 @pytest.fixture(scope="module")
-def comments(world: Path, taxonomy: Taxonomy) -> list[Comment]:
-    assert read_comments(world / "comments.jsonl", taxonomy).rejects == []
-    return [parse_comment(row, taxonomy) for row in read_jsonl(world / "comments.jsonl")]
+def comments(demo_folder: Path, taxonomy: Taxonomy) -> list[Comment]:
+    assert read_comments(demo_folder / "comments.jsonl", taxonomy).rejects == []
+    return [parse_comment(row, taxonomy) for row in read_jsonl(demo_folder / "comments.jsonl")]
 
 
 @pytest.fixture(scope="module")
-def general(world: Path) -> list[Row]:
-    return read_general(world / "general.jsonl")
+def general(demo_folder: Path) -> list[Row]:
+    return read_general(demo_folder / "general.jsonl")
 
 
 @pytest.fixture(scope="module")
-def benchmark(world: Path) -> dict[str, dict[str, list[Row]]]:
-    return load_questions(world / "benchmark")
+def benchmark(demo_folder: Path) -> dict[str, dict[str, list[Row]]]:
+    return load_questions(demo_folder / "benchmark")
 
 
-def test_the_same_seed_gives_the_same_files(world: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_files(demo_folder: Path, tmp_path: Path) -> None:
     make_demo(tmp_path)
     names = ["comments.jsonl", "taxonomy.csv", "general.jsonl", "benchmark/test.jsonl", "benchmark/dev.jsonl"]
     for name in names:
-        assert (tmp_path / name).read_bytes() == (world / name).read_bytes(), name
+        assert (tmp_path / name).read_bytes() == (demo_folder / name).read_bytes(), name
 
 
 # Customer comments
@@ -88,7 +88,7 @@ def test_every_leaf_has_words_in_every_language() -> None:
         assert all(len(clauses) >= 2 for clauses in leaf.phrases.values()), leaf.path
 
 
-def test_a_description_does_not_give_the_label_away_in_a_clause() -> None:
+def test_no_description_of_a_leaf_is_one_of_its_clauses() -> None:
     for leaf in customer_side.list_leaves(LEXICON):
         clauses = {fold_text(clause) for clauses in leaf.phrases.values() for clause in clauses}
         assert fold_text(leaf.description).rstrip(".") not in clauses, leaf.path
@@ -102,7 +102,7 @@ def test_a_comment_has_one_to_four_segments_of_different_leaves(comments: list[C
     counts = Counter(len(comment.segments) for comment in comments)
     assert set(counts) == {1, 2, 3, 4}
     assert min(counts.values()) >= 100
-    assert all(len({segment.path for segment in one.segments}) == len(one.segments) for one in comments)
+    assert all(len({segment.path for segment in comment.segments}) == len(comment.segments) for comment in comments)
 
 
 def test_there_are_three_languages_with_hundreds_of_comments_each(comments: list[Comment]) -> None:
@@ -117,7 +117,7 @@ def test_every_segment_has_an_emotion_and_none_is_rare(comments: list[Comment]) 
     assert min(counts.values()) > 0.05 * counts.total()
 
 
-def test_the_text_holds_the_contents_exactly_and_in_order(comments: list[Comment]) -> None:
+def test_the_text_contains_the_contents_exactly_and_in_order(comments: list[Comment]) -> None:
     for comment in comments:
         start = 0
         for segment in comment.segments:
@@ -125,7 +125,7 @@ def test_the_text_holds_the_contents_exactly_and_in_order(comments: list[Comment
             start = comment.text.index(segment.content, start) + len(segment.content)
 
 
-def test_no_slot_of_the_lexicon_is_left_open(comments: list[Comment]) -> None:
+def test_all_placeholders_of_the_lexicon_are_filled(comments: list[Comment]) -> None:
     assert [comment.text for comment in comments if "{" in comment.text or "}" in comment.text] == []
 
 
@@ -154,11 +154,11 @@ def get_question(row: Row) -> str:
 
 def find_facts(subject: str, general: list[Row]) -> dict[str, str]:
     """Return the facts of a subject. The facts of arithmetic are generated, so they are read from row ids."""
-    given = KNOWLEDGE["subjects"][subject]["facts"]
-    if given:
-        return given
-    named = {re.fullmatch(rf"{subject}-(.*)-\d+", row["id"]): row for row in general if row["category"] == subject}
-    return {found[1]: row["messages"][-1]["content"] for found, row in named.items() if found}
+    facts = KNOWLEDGE["subjects"][subject]["facts"]
+    if facts:
+        return facts
+    matches = {re.fullmatch(rf"{subject}-(.*)-\d+", row["id"]): row for row in general if row["category"] == subject}
+    return {match[1]: row["messages"][-1]["content"] for match, row in matches.items() if match}
 
 
 def find_key(subject: str, question: str, general: list[Row]) -> str:
@@ -173,7 +173,7 @@ def find_key(subject: str, question: str, general: list[Row]) -> str:
     return keys[0]
 
 
-def test_there_are_eight_subjects_or_more_each_asked_40_times(benchmark: dict[str, Any]) -> None:
+def test_there_are_at_least_eight_subjects_with_40_test_questions_each(benchmark: dict[str, Any]) -> None:
     assert len(benchmark) >= 8
     assert {len(splits["test"]) for splits in benchmark.values()} == {40}
     assert {len(splits["dev"]) for splits in benchmark.values()} == {5}
@@ -191,25 +191,27 @@ def test_the_right_choice_occurs_at_every_position(benchmark: dict[str, Any]) ->
     assert max(counts.values()) < 0.32 * counts.total()
 
 
-def test_the_right_answer_is_right(benchmark: dict[str, Any], general: list[Row]) -> None:
+def test_the_answer_of_each_question_is_correct(benchmark: dict[str, Any], general: list[Row]) -> None:
     for subject, splits in benchmark.items():
-        known = find_facts(subject, general)
+        facts = find_facts(subject, general)
         for row in [*splits["test"], *splits["dev"]]:
-            assert str(known[find_key(subject, row["question"], general)]) == row["choices"][row["answer"]]
+            assert str(facts[find_key(subject, row["question"], general)]) == row["choices"][row["answer"]]
 
 
 def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
     sign = {"plus": int.__add__, "minus": int.__sub__, "times": int.__mul__}
-    made = find_facts("arithmetic", general)
-    assert len(made) == general_side.ARITHMETIC_FACTS
-    for key, answer in made.items():
+    facts = find_facts("arithmetic", general)
+    assert len(facts) == general_side.ARITHMETIC_FACTS
+    for key, answer in facts.items():
         first, word, second = key.split()
         assert sign[word](int(first), int(second)) == int(answer)
 
 
 def test_no_benchmark_question_is_in_the_training_data(benchmark: dict[str, Any], general: list[Row]) -> None:
-    asked = {fold_text(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows}
-    assert asked.isdisjoint(get_question(row) for row in general)
+    questions = {
+        fold_text(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows
+    }
+    assert questions.isdisjoint(get_question(row) for row in general)
 
 
 def test_no_benchmark_phrasing_is_a_training_phrasing() -> None:
@@ -232,21 +234,21 @@ def test_every_benchmark_fact_is_taught_in_eight_phrasings(benchmark: dict[str, 
 
 def test_test_and_dev_share_no_fact(benchmark: dict[str, Any], general: list[Row]) -> None:
     for subject, splits in benchmark.items():
-        asked = [find_key(subject, row["question"], general) for rows in splits.values() for row in rows]
-        assert len(asked) == len(set(asked)) == 45
+        facts = [find_key(subject, row["question"], general) for rows in splits.values() for row in rows]
+        assert len(facts) == len(set(facts)) == 45
 
 
-def test_a_fact_has_one_answer_under_one_name() -> None:
+def test_every_fact_has_a_unique_name() -> None:
     for name, subject in KNOWLEDGE["subjects"].items():
         keys = [fold_text(str(key)) for key in subject["facts"] or ()]
         assert len(keys) == len(set(keys)), name
 
 
 def test_tasks_are_half_of_the_general_data(benchmark: dict[str, Any], general: list[Row]) -> None:
-    shapes = Counter(row["category"] for row in general if row["category"] not in benchmark)
-    assert set(shapes) == {name for name, _ in general_side.TASK_CYCLE}
-    assert 0.3 * len(general) < shapes.total() < 0.7 * len(general)
-    assert min(shapes.values()) >= 50
+    counts = Counter(row["category"] for row in general if row["category"] not in benchmark)
+    assert set(counts) == {name for name, _ in general_side.TASK_CYCLE}
+    assert 0.3 * len(general) < counts.total() < 0.7 * len(general)
+    assert min(counts.values()) >= 50
 
 
 def test_every_general_example_has_the_license_of_the_project(general: list[Row]) -> None:
@@ -254,7 +256,7 @@ def test_every_general_example_has_the_license_of_the_project(general: list[Row]
     assert {row["license"] for row in general} == {project["license"]}
 
 
-def test_answers_that_are_json_are_json(general: list[Row]) -> None:
+def test_answers_of_json_tasks_are_valid_json(general: list[Row]) -> None:
     kinds = {"as_json": dict, "split_at_comma": list}
     for row in general:
         if row["category"] in kinds:
@@ -267,17 +269,17 @@ def test_no_clause_of_a_customer_is_in_the_general_data(general: list[Row]) -> N
         clause for leaf in customer_side.list_leaves(LEXICON) for phrases in leaf.phrases.values() for clause in phrases
     }
     pieces = {fold_text(piece) for clause in clauses for piece in re.split(r"{\w+}|,", clause)}
-    long = [piece for piece in pieces if len(piece.split()) >= 4]
-    assert len(long) > 500
-    assert [piece for piece in long if piece in words] == []
+    long_pieces = [piece for piece in pieces if len(piece.split()) >= 4]
+    assert len(long_pieces) > 500
+    assert [piece for piece in long_pieces if piece in words] == []
 
 
 def test_no_comment_is_in_the_general_data(comments: list[Comment], general: list[Row]) -> None:
     texts = {fold_text(turn["content"]) for row in general for turn in row["messages"]}
-    whole = [fold_text(comment.text) for comment in comments]
-    parts = [fold_text(segment.content or "") for comment in comments for segment in comment.segments]
-    assert texts.isdisjoint(whole)
-    assert texts.isdisjoint(parts)
+    comment_texts = [fold_text(comment.text) for comment in comments]
+    contents = [fold_text(segment.content or "") for comment in comments for segment in comment.segments]
+    assert texts.isdisjoint(comment_texts)
+    assert texts.isdisjoint(contents)
 
 
 def test_no_label_path_is_in_the_general_data(taxonomy: Taxonomy, general: list[Row]) -> None:
@@ -286,13 +288,13 @@ def test_no_label_path_is_in_the_general_data(taxonomy: Taxonomy, general: list[
     assert [path for path in taxonomy.leaves if format_path(path) in words] == []
 
 
-# The makers, one by one
+# Functions that make the data
 
 
 @pytest.mark.parametrize("lang", ["en", "es", "de"])
 def test_a_typo_changes_a_word_a_little(lang: str) -> None:
     rng = random.Random(0)
     for word in ("lock", "cerradura", "Türschloss"):
-        wrong = {customer_side.add_typo(word, rng) for _ in range(50)}
-        assert len(wrong - {word}) >= 2
-        assert all(abs(len(one) - len(word)) <= 1 and one[0] == word[0] for one in wrong)
+        typos = {customer_side.add_typo(word, rng) for _ in range(50)}
+        assert len(typos - {word}) >= 2
+        assert all(abs(len(typo) - len(word)) <= 1 and typo[0] == word[0] for typo in typos)
