@@ -48,7 +48,7 @@ from alloy.core.text import hash_to_unit_interval
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
 from alloy.scoring.bootstrap import MIN_ITEMS, Counts, compute_f1, estimate_change
-from alloy.scoring.matching import compute_rates, count_full, count_matches
+from alloy.scoring.matching import compute_scores, count_full, count_matches
 from alloy.splitting.assignment import TRAIN
 from alloy.splitting.settings import Split
 from stages.split import divide_comments, read_comments
@@ -185,8 +185,8 @@ def measure_methods(comments: list[Comment]) -> Row:
                 count_matches(*([[s.path for s in side] for side in sides] for sides in (gold, labeled)))
             )
             print(
-                f"fold {fold}, {name}: {compute_rates(measurement.paths[-1]).f1:.4f}, "
-                f"{compute_rates(measurement.full[-1]).f1:.4f}",
+                f"fold {fold}, {name}: {compute_scores(measurement.paths[-1]).f1:.4f}, "
+                f"{compute_scores(measurement.full[-1]).f1:.4f}",
                 flush=True,
             )
     chosen = np.concatenate(next(iter(measured.values())).full)
@@ -200,10 +200,10 @@ def summarize(measurement: Measurement, chosen: Counts) -> Row:
     if change is None:
         raise InputError(f"expected at least {MIN_ITEMS} held-out comments, got {len(full)}; use a larger data set")
     return {
-        "f1": round(compute_rates(np.concatenate(measurement.paths)).f1, 4),
-        "f1_full": round(compute_rates(full).f1, 4),
-        "f1 by fold": [round(compute_rates(counts).f1, 4) for counts in measurement.paths],
-        "f1_full by fold": [round(compute_rates(counts).f1, 4) for counts in measurement.full],
+        "f1": round(compute_scores(np.concatenate(measurement.paths)).f1, 4),
+        "f1_full": round(compute_scores(full).f1, 4),
+        "f1 by fold": [round(compute_scores(counts).f1, 4) for counts in measurement.paths],
+        "f1_full by fold": [round(compute_scores(counts).f1, 4) for counts in measurement.full],
         "f1_full less the first way's": {key: round(value, 4) for key, value in asdict(change).items()},
         "seconds": round(float(np.mean(measurement.seconds)), 1),
     }

@@ -5,7 +5,7 @@ Writes  nothing: if it fails, all metrics and the report of the run exist alread
 Run     dvc repro gate
 """
 
-from alloy.comparison.gate import find_broken_limits
+from alloy.comparison.gate import find_exceeded_limits
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, read_json
 from alloy.core.stage import run
@@ -14,7 +14,7 @@ from alloy.core.stage import run
 def main() -> None:
     """Read the comparison and check the limits."""
     gate = Gate.load()
-    if broken_limits := find_broken_limits(read_json("metrics/compare.json")["measures"], gate):
+    if broken_limits := find_exceeded_limits(read_json("metrics/compare.json")["measures"], gate):
         raise InputError("\n".join(broken_limits))
     print(f"gate: none of {len(gate.get_limits())} limits is exceeded")
 

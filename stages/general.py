@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, write_json, write_lines
-from alloy.core.settings import load_sections, profile_name
+from alloy.core.settings import load_profile_name, load_sections
 from alloy.core.stage import read_model_name, run
 from alloy.evaluation.find_tasks import find_tasks
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
@@ -80,7 +80,7 @@ def main() -> None:
     """Find the tasks, run them with lm-eval, write metrics and answers."""
     name = read_model_name()
     general, harness = load_sections(GeneralTasks, Harness)
-    tasks, file = general.root, f"profiles/{profile_name()}.yaml"
+    tasks, file = general.root, f"profiles/{load_profile_name()}.yaml"
     out, rows = Path(f"metrics/general/{name}.json"), Path(f"metrics/general/{name}.jsonl")
     service = read_hosted_name(f"models/{name}")
     if not tasks or service:

@@ -13,7 +13,7 @@ answer are left out and counted as `over_context`.
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_jsonl
-from alloy.core.settings import load_sections, profile_name
+from alloy.core.settings import load_profile_name, load_sections
 from alloy.core.stage import read_model_name, run
 from alloy.evaluation.ifeval_task import TASK, compute_metrics, make_ifeval_task
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
@@ -36,7 +36,7 @@ def main() -> None:
     context = load_context_length(f"models/{name}")
     if ifeval.max_new_tokens >= context:
         raise InputError(
-            f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: expected less than the model's context of "
+            f"profiles/{load_profile_name()}.yaml: ifeval.max_new_tokens: expected less than the model's context of "
             f"{context} tokens, got {ifeval.max_new_tokens}; lower the value, so that prompts fit"
         )
     prompts = load_prompts(Path("data/prepared/instructions/ifeval.jsonl"))

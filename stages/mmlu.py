@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alloy.core.files import Row, write_json, write_jsonl
-from alloy.core.settings import load_sections, profile_name
+from alloy.core.settings import load_profile_name, load_sections
 from alloy.core.stage import read_model_name, run
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.mmlu_tasks import find_fitting_questions, group_subjects, make_forms
@@ -113,7 +113,7 @@ def main() -> None:
         print(f"mmlu {name}: skipped, {service} is hosted and returns no likelihoods")
         return
     questions = load_questions(Path("data/prepared/benchmark"))
-    require_examples(questions, mmlu.fewshot, f"profiles/{profile_name()}.yaml")
+    require_examples(questions, mmlu.fewshot, f"profiles/{load_profile_name()}.yaml")
 
     def measure_questions(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model

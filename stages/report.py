@@ -19,7 +19,7 @@ from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import Outcome, format_p, has_enough_items
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_atomically
 from alloy.core.metrics_file import read_metrics
-from alloy.core.settings import Data, profile_name
+from alloy.core.settings import Data, load_profile_name
 from alloy.core.stage import run
 from alloy.scoring.bootstrap import MIN_ITEMS
 
@@ -54,7 +54,7 @@ def main() -> None:
     mix, train_metrics = read_metrics("metrics/mix.json", "mix"), read_metrics("metrics/train.json", "train")
     page = render_page(
         {
-            "profile": profile_name(),
+            "profile": load_profile_name(),
             "data": Data.load().model_dump(),
             "mix": mix,
             "trained": train_metrics,

@@ -11,7 +11,7 @@ Metrics of whole paths, in any order (alloy/scoring/matching.py):
   bootstrap over comments, null if there are too few comments.
 - `precision_full`, `recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`: the same for segments whose path and
   emotion are both right (`count_full`). These keys, and `matched_full`, are absent if no gold segment has an emotion.
-- `levels`: rates per level, each with its ancestors (`count_levels`); `hierarchical` (`count_nodes`); `mean_depth`;
+- `levels`: scores per level, each with its ancestors (`count_levels`); `hierarchical` (`count_nodes`); `mean_depth`;
   `emotion_accuracy` (`count_emotions`).
 
 Other metrics:
@@ -46,7 +46,7 @@ from alloy.scoring.answer_errors import measure_answer_errors
 from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.bootstrap import Counts
 from alloy.scoring.pairing import CONTEXT, Pair, pair_predictions
-from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
+from alloy.scoring.per_leaf import average_over_leaves, compute_group_scores, count_leaves
 from alloy.scoring.segment_boundaries import list_contents, measure_contents
 from alloy.scoring.settings import Score
 
@@ -71,14 +71,14 @@ def score_model(
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
     rates_of = partial(matching.compute_rates_with_interval, resamples=score.resamples, seed=seed)
     full = {} if full_counts is None else rates_of(full_counts, suffix="_full")
-    level_rates = zip(taxonomy.levels, map(matching.compute_rates, levels), strict=True)
+    level_scores = zip(taxonomy.levels, map(matching.compute_scores, levels), strict=True)
     metrics = {
         "comments": len(pairs),
         **rates_of(path_counts),
         **full,
         **average_over_leaves(leaves),
-        "levels": {level: vars(rates) for level, rates in level_rates},
-        "hierarchical": vars(matching.compute_rates(matching.count_nodes(levels, predicted))),
+        "levels": {level: vars(scores) for level, scores in level_scores},
+        "hierarchical": vars(matching.compute_scores(matching.count_nodes(levels, predicted))),
         "mean_depth": matching.compute_mean_depth(levels),
         "emotion_accuracy": right / matched if matched and predicts_emotions else None,
         **measure_contents(
@@ -86,7 +86,7 @@ def score_model(
             [list_contents(pair.gold.segments) for pair in pairs],
             [list_contents(pair.predicted) for pair in pairs],
         ),
-        "groups": compute_group_rates(leaves, taxonomy.leaves, training, score.head, score.tail),
+        "groups": compute_group_scores(leaves, taxonomy.leaves, training, score.head, score.tail),
         **measure_answer_errors(pairs, taxonomy),
         **score_as_article(pairs, taxonomy.levels, coded=coded),
     }

@@ -1,9 +1,9 @@
 """Split the comments into training set and test set, and write the task that they define.
 
 Reads   data/prepared/comments/: comments.jsonl, taxonomy.csv, and the origin of their rows
-Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (bad rows), leaks.json (comments
-        left out of both sets, with their near-duplicate in the other set), contradictions.json (equal texts with
-        different labels); metrics/split.json (counts)
+Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (bad rows), near_duplicates.json
+        (comments left out of both sets, with their near-duplicate in the other set), contradictions.json (equal texts
+        with different labels); metrics/split.json (counts)
 Run     dvc repro split
 
 Rules, in this order:
@@ -82,11 +82,11 @@ def main() -> None:
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", comments.describe_task(taxonomy))
     write_json(out / "rejects.json", comments.rejects)
-    leaks = [
+    near_duplicates = [
         {"id": comments.read_id(left_out_index), "like": comments.read_id(duplicate_index)}
         for left_out_index, duplicate_index in left_out.items()
     ]
-    write_json(out / "leaks.json", leaks)
+    write_json(out / "near_duplicates.json", near_duplicates)
     write_json(out / "contradictions.json", contradictions)
     write_json("metrics/split.json", {"split": metrics})
     print(

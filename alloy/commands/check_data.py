@@ -13,7 +13,7 @@ import orjson
 from alloy.commands.check_state import Inputs, Settings, prepare_in_temporary_folder
 from alloy.commands.check_table import CommentStatistics, TokenStatistics
 from alloy.core.files import InputError, count_lines, number_lines
-from alloy.core.settings import GeneralRows, profile_name
+from alloy.core.settings import GeneralRows, load_profile_name
 from alloy.core.unknown_keys import describe_unknown_keys
 from alloy.datasets.source import Kind
 from alloy.decontamination.settings import Decontaminate
@@ -126,7 +126,7 @@ def count_comment_tokens(
         raise InputError(
             f"train.max_length: {about}{too_long} of {len(lines)} training comments have more than {train.max_length} "
             f"tokens with prompt and answer (the longest has {longest}); raise train.max_length in "
-            f"profiles/{profile_name()}.yaml{leave_out}"
+            f"profiles/{load_profile_name()}.yaml{leave_out}"
         )
 
 
@@ -183,7 +183,7 @@ def check_benchmark(inputs: Inputs) -> None:
     with prepare_in_temporary_folder(inputs, Kind.benchmark) as folder:
         questions = load_questions(folder)
     inputs.set_rows(Kind.benchmark, sum(len(splits["test"]) for splits in questions.values()))
-    require_examples(questions, inputs.settings[Mmlu].fewshot, f"profiles/{profile_name()}.yaml")
+    require_examples(questions, inputs.settings[Mmlu].fewshot, f"profiles/{load_profile_name()}.yaml")
 
 
 def check_instructions(inputs: Inputs) -> None:

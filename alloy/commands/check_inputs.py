@@ -22,7 +22,7 @@ from alloy.commands.check_state import Inputs, Settings
 from alloy.commands.check_table import DataRow, Summary, render_table
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
-from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
+from alloy.core.settings import Data, GeneralRows, load_all, load_profile_name, load_seed
 from alloy.datasets.source import Kind
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
@@ -51,7 +51,7 @@ def check_tasks(inputs: Inputs) -> None:
     if tasks:
         from alloy.evaluation.find_tasks import find_tasks
 
-        find_tasks(tasks, f"profiles/{profile_name()}.yaml")
+        find_tasks(tasks, f"profiles/{load_profile_name()}.yaml")
 
 
 CHECKS: dict[str, Callable[[Inputs], None]] = {
@@ -72,7 +72,7 @@ def check_inputs() -> Summary:
 
     inputs = Inputs(check_settings())
     summary = inputs.summary
-    summary.profile = profile_name()
+    summary.profile = load_profile_name()
     for kind in Kind:
         summary.data[kind] = DataRow(kind.value, getattr(inputs.settings[Data], kind))
     with tqdm(CHECKS.items(), disable=None, leave=False, bar_format="check: {desc}") as checks:

@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from alloy.comparison.chance import BaseScore, explain_chance_level, find_furthest_above_chance, list_base_scores
 from alloy.comparison.compare import Rows, compare_models
 from alloy.comparison.formulation import add_headline, describe_headline
-from alloy.comparison.informative import Sensitivity, explain_insensitivity, find_most_sensitive, list_sensitivities
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.metrics_file import read_metrics
 from alloy.scoring.settings import Score
@@ -51,7 +51,7 @@ def warn_if_stale() -> list[str]:
     return [f"check: the model or the settings changed since the base model was measured; run `{MEASURE}`"]
 
 
-def format_table(tests: list[Sensitivity]) -> str:
+def format_table(tests: list[BaseScore]) -> str:
     """Return one line per test: the base model's value and interval, chance level, and whether forgetting can show."""
     lines = [f"{'':52}{'n':>6}{'base':>8}{'95 % interval':>18}{'chance':>8}  shows forgetting"]
     for test in tests:
@@ -67,7 +67,7 @@ def main() -> None:
     base, base_rows = read_base()
     metrics, rows = add_headline({"base": base, "tuned": {}, "svm": {}}, {"base": base_rows, "tuned": {}, "svm": {}})
     lines = compare_models(metrics, rows, score.resamples, score.seed)
-    tests = list_sensitivities(lines)
+    tests = list_base_scores(lines)
     if not tests:
         raise InputError(
             "metrics: no test can show forgetting of the base model, since a hosted model returns no likelihoods; "
@@ -77,9 +77,9 @@ def main() -> None:
     print(format_table(shown), end="\n\n")
     if formulation := metrics["base"].get("mmlu", {}).get("formulation"):
         print(describe_headline(formulation))
-    print(*(line for test in shown if (line := explain_insensitivity(test, shown))), sep="\n", flush=True)
+    print(*(line for test in shown if (line := explain_chance_level(test, shown))), sep="\n", flush=True)
     print("".join(f"{line}\n" for line in warn_if_stale()), end="", file=sys.stderr)
-    if find_most_sensitive(shown) is None:
+    if find_furthest_above_chance(shown) is None:
         raise InputError(
             "data.benchmark: the base model is not above chance in any test, so no test can show forgetting; use "
             "easier questions, or a larger model"

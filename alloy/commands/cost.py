@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from alloy.core.files import InputError, require_file
-from alloy.core.settings import profile_name
+from alloy.core.settings import load_profile_name
 from alloy.modeling.architecture import load_config
 from alloy.training.check_model import resolve_packing
 from alloy.training.cost import (
@@ -32,7 +32,7 @@ def main(profile: str, processes: int, file: Path | None) -> None:
         require_file(file, "expected the config.json of a model")
     model, train = Model.load(profile), Train.load(profile)
     source = str(file) if file else model.hub or model.path or "models/base"
-    if source == "models/base" and (profile != profile_name() or not Path(source, "config.json").is_file()):
+    if source == "models/base" and (profile != load_profile_name() or not Path(source, "config.json").is_file()):
         raise InputError(
             f"profiles/{profile}.yaml: the model has no configuration yet; run `dvc repro base` with "
             f"`profile: {profile}` in params.yaml, or pass the path of a config.json"

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from alloy.comparison.informative import find_chance_level
+from alloy.comparison.chance import find_chance_level
 from alloy.comparison.metrics import METRICS, MODELS, Metric, is_task, make_task_metric
 from alloy.core.files import InputError, Row
 from alloy.scoring.bootstrap import Counts, Estimate, estimate_change, estimate_statistic

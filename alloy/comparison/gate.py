@@ -6,7 +6,7 @@ from alloy.comparison.verdict import get_base_and_tuned, has_enough_items
 from alloy.core.files import Row
 
 
-def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
+def find_exceeded_limits(lines: list[Row], gate: Gate) -> list[str]:
     """Return one line per limit that is exceeded, or whose metric was not measured."""
     by_name = {line["name"]: line for line in lines if line["change"] is not None}
     if not by_name:  # nothing was trained

@@ -31,7 +31,7 @@ class Outcome(Enum):
     partly_lost = "partly lost"
     lost = "lost"
     too_few = "too few items"
-    uninformative = "cannot tell"
+    inconclusive = "cannot tell"
 
     @property
     def label(self) -> str:
@@ -125,7 +125,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
     if cut and get_base_and_tuned(cut)[0] >= SATURATED_SHARE:
         share = _describe_share(cut, "the general answers are cut at the token limit")
         text = f"{share}: a loss of the format cannot be measured."
-        return [Finding(topic, Outcome.uninformative, text)]
+        return [Finding(topic, Outcome.inconclusive, text)]
     text = _describe_share(leak, f"the {leak['n']} general answers are customer labels") + "." if leak else ""
     outcome = _classify_change(leak) if leak else Outcome.kept
     unparsed = lines.get("mmlu.unparsed")
@@ -136,7 +136,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
         if base >= SATURATED_SHARE:
             share = format_percent(base)
             text += f" {share} of the base model's answers name none of the choices: an increase cannot be measured."
-            outcome = outcome if leak else Outcome.uninformative
+            outcome = outcome if leak else Outcome.inconclusive
         elif has_risen(unparsed) and unparsed["change"]["value"] > TOLERANCE:
             text += (
                 f" {_describe_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
@@ -185,7 +185,7 @@ def _judge_knowledge(lines: Lines) -> Finding | None:
     if is_within_chance(line):
         return Finding(
             topic,
-            Outcome.uninformative,
+            Outcome.inconclusive,
             "This test cannot show forgetting for this model: by likelihood, the base model answers "
             f"{format_percent(base)} of the questions correctly{_describe_base_interval(line)}, and guessing gives "
             f"{format_percent(get_chance_level(line))}. {_suggest_test(lines)}",
@@ -209,7 +209,7 @@ def _judge_chat_answers(lines: Lines) -> Finding | None:
     if is_within_chance(line):
         return Finding(
             topic,
-            Outcome.uninformative,
+            Outcome.inconclusive,
             f"{text}; guessing gives {format_percent(get_chance_level(line))}. {_suggest_test(lines)}",
         )
     return _make_finding(topic, line, f"{text}{_describe_change_interval(line)}.")
@@ -224,13 +224,13 @@ def _judge_instructions(lines: Lines) -> Finding | None:
     text = _describe_share(line, "IFEval's prompts are followed in full")
     if is_within_chance(line):
         return Finding(
-            "Instructions", Outcome.uninformative, f"{text}: the base model has nothing to lose. {_suggest_test(lines)}"
+            "Instructions", Outcome.inconclusive, f"{text}: the base model has nothing to lose. {_suggest_test(lines)}"
         )
     leak = lines.get("ifeval.leak")
     if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.lost:
         share = _describe_share(leak, "these answers are customer labels")
         leak_text = f"{text}, but {share}: such answers pass some checks by chance."
-        return Finding("Instructions", Outcome.uninformative, leak_text)
+        return Finding("Instructions", Outcome.inconclusive, leak_text)
     return _make_finding("Instructions", line, f"{text}{_describe_change_interval(line)}.")
 
 

@@ -14,9 +14,9 @@ PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 MAX_HASHED_BYTES = 2**28  # a larger file is compared by its size only
 
 
-def how_to_restore(path: Path) -> str:
+def explain_restore(path: Path) -> str:
     """Return how to restore a missing or damaged file: run its stage, get it from the DVC cache, or add it."""
-    if stage := find_stage_of(path):
+    if stage := find_stage(path):
         return f"`dvc repro {stage}` creates it"
     if is_tracked_by_dvc(path):
         return "`dvc checkout` or `dvc pull` restores it"
@@ -25,7 +25,7 @@ def how_to_restore(path: Path) -> str:
     return "add the file"
 
 
-def find_stage_of(path: Path) -> str | None:
+def find_stage(path: Path) -> str | None:
     """Return the address of the stage whose outputs include a file or a folder above it; None if there is none."""
     for pipeline in dict.fromkeys((PIPELINE, path.parent / PIPELINE, path.parent.parent / PIPELINE)):
         for name, stage in _load_stages(pipeline).items():

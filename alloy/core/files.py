@@ -50,10 +50,10 @@ def require_file(path: str | Path, fix: str = "") -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        from alloy.core.dvc_outputs import how_to_restore  # here, because that module imports this one
+        from alloy.core.dvc_outputs import explain_restore  # here, because that module imports this one
 
         what = "a link to a file that does not exist" if path.is_symlink() else "no such file"
-        raise InputError(f"{path}: {what}; {fix or how_to_restore(path)}") from None
+        raise InputError(f"{path}: {what}; {fix or explain_restore(path)}") from None
     except (OSError, ValueError) as error:  # a loop of links, a name that is too long or has a NUL byte
         reason = error.strerror if isinstance(error, OSError) else "not a valid file name"
         what = "change the permissions" if isinstance(error, PermissionError) else fix or "put a file there"
@@ -308,9 +308,11 @@ def read_json(path: str | Path) -> Any:  # noqa: ANN401 (a JSON document may be 
     try:
         return orjson.loads(Path(path).read_bytes())
     except orjson.JSONDecodeError as error:
-        from alloy.core.dvc_outputs import how_to_restore  # here, because that module imports this one
+        from alloy.core.dvc_outputs import explain_restore  # here, because that module imports this one
 
-        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); {how_to_restore(Path(path))}") from None
+        raise InputError(
+            f"{path}:{error.lineno}: not valid JSON ({error.msg}); {explain_restore(Path(path))}"
+        ) from None
 
 
 def hash_path(path: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from alloy.core.dvc_outputs import how_to_restore
+from alloy.core.dvc_outputs import explain_restore
 from alloy.core.files import InputError, Row, join_errors, name_json_type, read_json
 
 TEXT_KEYS = {"hosted", "unit"}  # keys whose values are text
@@ -17,7 +17,7 @@ def read_metrics(
     `numbers`: if given, only the values of these keys must be numbers; others may be text, such as the origin of a
     model. Stages write such files, but a merge or an editor can damage them.
     """
-    fix = how_to_restore(Path(path))
+    fix = explain_restore(Path(path))
     value = _require_object(read_json(path), f"{path}: the file", fix)
     for number, key in enumerate(keys, 1):
         value = _require_object(value.get(key), f"{path}: {'.'.join(keys[:number])}", fix)

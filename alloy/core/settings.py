@@ -168,7 +168,7 @@ def load_seed(root: str | Path = ".") -> int:
     return _load_scalar(Path(root) / PARAMS, "seed", 0)
 
 
-def profile_name(root: str | Path = ".") -> str:
+def load_profile_name(root: str | Path = ".") -> str:
     """Return `profile`, the name of a file in profiles/ that describes the scale of the experiment."""
     return _load_scalar(Path(root) / PARAMS, "profile", "demo")
 
@@ -196,7 +196,7 @@ def _load_and_check(kinds: list[Any], profile: str | None, root: Path) -> list[A
     errors = list(_scalar_errors(params, get_unresolved(values[params])))
     if any(kind.in_profile for kind in kinds):
         try:
-            path = _profile_file(profile or profile_name(root), root)
+            path = _profile_file(profile or load_profile_name(root), root)
             values[path] = _read_mapping(path)
             files[True] = path
         except InputError as error:

@@ -23,7 +23,7 @@ from alloy.scoring.bootstrap import Counts, compute_f1, estimate_statistic
 
 
 @dataclass(frozen=True)
-class Rates:
+class Scores:
     """Micro-averaged precision, recall and F1; 0 if their denominator is 0."""
 
     precision: float
@@ -77,7 +77,7 @@ def count_nodes(levels: list[Counts], predicted: list[list[LabelPath]]) -> Count
     2. Count these nodes as multisets: two segments below one node count this node twice. An empty label is not a node.
     3. matched is the sum of the matches of all levels (`count_levels`).
 
-    Micro rates of these counts are hierarchical precision, recall and F1 (Kiritchenko, Matwin and Famili, Functional
+    Micro-averaged scores of these counts are hierarchical precision, recall and F1 (Kiritchenko, Matwin and Famili, Functional
     Annotation of Genes Using Hierarchical Text Categorization, 2005).
 
     Example: gold is food > taste, predicted food > price. Of the two nodes, `food` matches: (1, 2, 2), F1 0.5.
@@ -132,10 +132,10 @@ def _paths_and_emotions(segments: Sequence[Segment]) -> list[tuple[LabelPath, st
     return [segment.path_and_emotion for segment in segments]
 
 
-def compute_rates(counts: Counts) -> Rates:
+def compute_scores(counts: Counts) -> Scores:
     """Return the micro averages over all rows of `counts` (steps 3 and 4)."""
     matched, predicted, gold = (int(total) for total in counts.sum(axis=0))
-    return Rates(
+    return Scores(
         precision=matched / predicted if predicted else 0.0,
         recall=matched / gold if gold else 0.0,
         f1=2 * matched / (predicted + gold) if predicted + gold else 0.0,
@@ -148,6 +148,6 @@ def compute_rates_with_interval(counts: Counts, resamples: int, seed: int, suffi
     With the suffix `_full`, the keys are `precision_full`, `recall_full`, `f1_full`, `f1_full_low` and `f1_full_high`.
     The ends of the interval are None if there are too few comments.
     """
-    metrics = {f"{name}{suffix}": value for name, value in vars(compute_rates(counts)).items()}
+    metrics = {f"{name}{suffix}": value for name, value in vars(compute_scores(counts)).items()}
     interval = estimate_statistic(counts, compute_f1, resamples, seed)
     return {**metrics, f"f1{suffix}_low": interval and interval.low, f"f1{suffix}_high": interval and interval.high}

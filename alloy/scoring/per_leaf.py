@@ -9,7 +9,7 @@ import numpy as np
 from alloy.core.files import Row
 from alloy.formats.taxonomy import LabelPath
 from alloy.scoring.bootstrap import Counts
-from alloy.scoring.matching import compute_rates
+from alloy.scoring.matching import compute_scores
 
 GROUPS = ("head", "middle", "tail", "unseen")
 
@@ -51,7 +51,7 @@ def average_over_leaves(counts: Counts) -> Row:
     return metrics
 
 
-def compute_group_rates(
+def compute_group_scores(
     counts: Counts, leaves: Iterable[LabelPath], training_counts: Counter[LabelPath], head: int, tail: int
 ) -> Row:
     """Return `{group: {leaves, gold, precision, recall, f1}}` of leaves grouped by their number of training segments.
@@ -68,7 +68,7 @@ def compute_group_rates(
     for name in GROUPS:
         group_counts = counts[groups == name]
         scores: Row = (
-            asdict(compute_rates(group_counts)) if group_counts.any() else dict.fromkeys(("precision", "recall", "f1"))
+            asdict(compute_scores(group_counts)) if group_counts.any() else dict.fromkeys(("precision", "recall", "f1"))
         )
         metrics[name] = {"leaves": len(group_counts), "gold": int(group_counts[:, 2].sum()), **scores}
     return metrics

@@ -11,7 +11,7 @@ import numpy as np
 from alloy.core.files import Row
 from alloy.core.text import split_words
 from alloy.formats.comments import Segment
-from alloy.scoring.matching import as_multiset, compute_rates
+from alloy.scoring.matching import as_multiset, compute_scores
 
 
 def list_contents(segments: Sequence[Segment]) -> list[str]:
@@ -106,7 +106,7 @@ def measure_contents(texts: list[str], gold: list[list[str]], predicted: list[li
     comment_words, gold_covered, covered, covered_twice, absent = totals[3:].tolist()
     has_gold, predicted_contents = any(gold), sum(map(len, predicted))
     return {
-        "boundaries": vars(compute_rates(totals[None, :3])) if predicted_contents and has_gold else None,
+        "boundaries": vars(compute_scores(totals[None, :3])) if predicted_contents and has_gold else None,
         "coverage": covered / max(comment_words, 1) if predicted_contents else None,
         "gold_coverage": gold_covered / max(comment_words, 1) if has_gold else None,
         "overlap": covered_twice / max(covered, 1) if predicted_contents else None,

@@ -55,22 +55,22 @@ def assign_subsets(
                 subsets[row], left_out[row] = LEFT_OUT, by_subset[TRAIN]
             elif out is not None and keys[out] == keys[row]:
                 subsets[row], left_out[row] = LEFT_OUT, left_out[out]
-    for row, other in _find_leaks(keys, np.flatnonzero(subsets == TEST), similar).items():
+    for row, other in _find_similar_test_rows(keys, np.flatnonzero(subsets == TEST), similar).items():
         if subsets[row] == TRAIN:
             subsets[row], left_out[row] = LEFT_OUT, other
     return subsets, left_out
 
 
-def _find_leaks(keys: np.ndarray, test_rows: np.ndarray, similar: dict[int, list[int]]) -> dict[int, int]:
+def _find_similar_test_rows(keys: np.ndarray, test_rows: np.ndarray, similar: dict[int, list[int]]) -> dict[int, int]:
     """Return each row whose text is similar to that of a test row, with this test row.
 
     It compares the texts (`keys`), not the rows: a pair names the first copy of a text, and its other copies may be in
     another subset.
     """
     test_row_of = dict(zip(keys[test_rows].tolist(), test_rows.tolist(), strict=True))
-    leaks: dict[int, int] = {}  # key of a text -> a test row that it is similar to
+    similar_test_row: dict[int, int] = {}  # key of a text -> a test row that it is similar to
     for row, others in similar.items():
         for other in others:
             if (key := int(keys[other])) in test_row_of:
-                leaks.setdefault(int(keys[row]), test_row_of[key])
-    return {row: leaks[key] for row in sorted(similar) if (key := int(keys[row])) in leaks}
+                similar_test_row.setdefault(int(keys[row]), test_row_of[key])
+    return {row: similar_test_row[key] for row in sorted(similar) if (key := int(keys[row])) in similar_test_row}

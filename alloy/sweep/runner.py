@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alloy.comparison.settings import Gate
-from alloy.core.dvc_outputs import find_stage_of, is_tracked_by_dvc
+from alloy.core.dvc_outputs import find_stage, is_tracked_by_dvc
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError, join_errors
 from alloy.core.git import run_git
-from alloy.core.settings import SEED_LIMIT, Data, load_sections, load_seed, profile_name
+from alloy.core.settings import SEED_LIMIT, Data, load_profile_name, load_sections, load_seed
 from alloy.sweep.axis import choose_limit, find_axis
 from alloy.sweep.dvc_experiments import list_experiments
 from alloy.sweep.frontier import write_frontier
@@ -61,7 +61,7 @@ def require_known_files(data: list[str]) -> None:
         file
         for file in run_git("ls-files", "--others", "--ignored", "--exclude-standard", "--", *data).splitlines()
         if not any(part in SKIPPED or part.startswith(".") for part in Path(file).parts)
-        and not find_stage_of(Path(file))
+        and not find_stage(Path(file))
         and not is_tracked_by_dvc(Path(file))
     ]
     if unknown:
@@ -94,7 +94,7 @@ def make_copy_options(data: list[str]) -> list[str]:
 
 def run_grid(points: list[GridPoint], data: list[str], gate: Gate, lock: int) -> list[str]:
     """Run the points that have no finished experiment yet; return one line per failed run."""
-    profile_label = profile_name()
+    profile_label = load_profile_name()
     profile, copied = f"profiles/{profile_label}.yaml", make_copy_options(data)
     finished, _ = list_experiments()
     name_of_point = {point: name for name, rev in finished if (point := find_point(rev, profile))}

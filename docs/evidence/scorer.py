@@ -3,14 +3,14 @@
     python -m docs.evidence.scorer
 
 Every row is one comment of a taxonomy of two levels. It is scored at the last level by `compute_article_scores`, and by
-whole paths in any order by `compute_rates`.
+whole paths in any order by `compute_scores`.
 """
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
 from alloy.labeling.answer import render_answer
 from alloy.scoring.article_score import compute_article_scores
-from alloy.scoring.matching import compute_rates, count_matches
+from alloy.scoring.matching import compute_scores, count_matches
 
 LEVELS = ("L1", "L2")
 A, B, C, D = [("Setup", name) for name in ("Pairing", "Manual", "Cable", "Update")]
@@ -52,11 +52,11 @@ CASES: list[tuple[str, str, str, list[LabelPath], list[LabelPath]]] = [
 ]
 
 
-def compute_scores(gold: list[LabelPath], predicted: list[LabelPath]) -> tuple[float, float, float, float]:
+def score_comment(gold: list[LabelPath], predicted: list[LabelPath]) -> tuple[float, float, float, float]:
     """Return the article's F1, and order-free precision, recall and F1, of one comment."""
     texts = [render_answer(tuple(Segment(path) for path in paths), LEVELS) for paths in (gold, predicted)]
     nova = compute_article_scores(texts[:1], texts[1:], LEVELS)[LEVELS[-1]]["f1"]
-    honest = compute_rates(count_matches([gold], [predicted]))
+    honest = compute_scores(count_matches([gold], [predicted]))
     return nova, honest.precision, honest.recall, honest.f1
 
 
@@ -67,7 +67,7 @@ def render_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for case, gold_text, predicted_text, gold, predicted in CASES:
-        nova, precision, recall, f1 = compute_scores(gold, predicted)
+        nova, precision, recall, f1 = score_comment(gold, predicted)
         lines.append(
             f"| {case} | {gold_text} | {predicted_text} | {nova:.3f} | {f1:.3f} | {precision:.3f} | {recall:.3f} |"
         )

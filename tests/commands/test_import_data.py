@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from alloy.commands.app import app
 from alloy.core.files import InputError
-from prepared import prepare_folder
+from data_folders import prepare_folder
 
 TEXTS = ["The lock jams every morning", "Far too dear for what it is", "Arrived on time, thank you"]
 LABELS = [("Lock", "Jams"), ("Price", "Too high"), ("Delivery", "On time")]

@@ -17,7 +17,7 @@ from alloy.formats.converse import REJECTED_WORDS, SCHEMA, to_conversation, to_m
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 
 Row = dict[str, Any]
 LABELS = Taxonomy(

@@ -8,7 +8,7 @@ import xgrammar
 from alloy.commands.print_grammar import main
 from alloy.core.files import write_json
 from alloy.formats.taxonomy import Taxonomy
-from small import make_tokenizer
+from tiny_model import make_tokenizer
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Price", "Fair"): ""})
 TASK = {"levels": ["L1", "L2"], "leaves": 2, "has_content": False, "emotions": [], "most_segments": 2}

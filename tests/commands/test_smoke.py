@@ -8,7 +8,7 @@ import yaml
 from alloy.commands.smoke import main, make_smallest_params
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
-from alloy.core.settings import Data, load_seed, profile_name
+from alloy.core.settings import Data, load_profile_name, load_seed
 from alloy.mixing.settings import Mix
 from alloy.splitting.settings import Split
 
@@ -24,7 +24,7 @@ PARAMS = {
 
 def test_the_smallest_run_keeps_settings_except_data_and_gate(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(make_smallest_params(PARAMS)))
-    assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
+    assert (load_profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
     mix = Mix.load(root=tmp_path)
     assert (mix.ratio, mix.unit.value, mix.sources, mix.total) == (0.25, "tokens", {}, None)
     assert Data.load(root=tmp_path) == Data()
@@ -33,7 +33,7 @@ def test_the_smallest_run_keeps_settings_except_data_and_gate(tmp_path: Path) ->
 
 def test_empty_params_get_the_settings_of_the_smallest_run(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(make_smallest_params({})))
-    assert (profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
+    assert (load_profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
 
 
 @pytest.mark.parametrize("folder", ["mine", ".", "mine/file"])

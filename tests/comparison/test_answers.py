@@ -11,7 +11,7 @@ import pytest
 
 from alloy.comparison.answers import add_leakage, flag_answers
 from alloy.comparison.compare import compare_models
-from alloy.comparison.gate import find_broken_limits
+from alloy.comparison.gate import find_exceeded_limits
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import Finding, Outcome, judge_comparison
 from alloy.formats.taxonomy import Taxonomy
@@ -99,9 +99,9 @@ def test_the_collapsed_model_has_lost_its_answer_format_to_customer_labels() -> 
     assert answer_format.outcome is Outcome.lost
     assert list_percents(answer_format)[:4] == ["95%", "0%", "92%", "0%"]  # IFEval, and all answers
     assert "560" in answer_format.text
-    assert findings["Answers in chat"].outcome is Outcome.uninformative  # the base model answers none of them right
+    assert findings["Answers in chat"].outcome is Outcome.inconclusive  # the base model answers none of them right
     # As many prompts are followed as before, since labels also follow instructions such as "no commas".
-    assert findings["Instructions"].outcome is Outcome.uninformative
+    assert findings["Instructions"].outcome is Outcome.inconclusive
     assert "95%" in list_percents(findings["Instructions"])
 
 
@@ -120,11 +120,11 @@ def test_an_unchanged_model_has_kept_its_answer_format() -> None:
 
 
 def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_mixed_one() -> None:
-    (line,) = find_broken_limits(compare(COLLAPSED), GATE)
+    (line,) = find_exceeded_limits(compare(COLLAPSED), GATE)
     assert line.startswith("params.yaml: gate.leak: ")
     assert re.findall(r"\d\.\d+", line) == ["0.921", "0.000", "0.921", "0.05"]
-    assert find_broken_limits(compare(MIXED), GATE) == []
-    assert len(find_broken_limits(compare(MIXED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
+    assert find_exceeded_limits(compare(MIXED), GATE) == []
+    assert len(find_exceeded_limits(compare(MIXED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
 
 
 def test_a_model_without_general_answers_has_no_leakage() -> None:

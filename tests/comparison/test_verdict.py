@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from alloy.comparison.gate import find_broken_limits
+from alloy.comparison.gate import find_exceeded_limits
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import Finding, Outcome, format_percent, judge_comparison, render_findings
 from example_metrics import compare, make_metrics, make_svm_metrics
@@ -64,7 +64,7 @@ def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> Non
 def test_if_the_base_model_guesses_in_a_test_another_test_is_named() -> None:
     base = make_metrics(acc=28, generated=0, unparsed=97)
     findings = judge(make_metrics(acc=22, generated=0, unparsed=100), base=base)
-    assert findings["Knowledge"].outcome is Outcome.uninformative
+    assert findings["Knowledge"].outcome is Outcome.inconclusive
     percents = list_percents(findings["Knowledge"])
     assert (percents[:2], percents[-1]) == (["28%", "95%"], "25%")  # the base model, its interval, and guessing
     assert "loss on general text" in findings["Knowledge"].text
@@ -80,14 +80,14 @@ def test_a_base_model_without_the_format_does_not_hide_leakage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chance", "outcome"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.uninformative)]
+    ("chance", "outcome"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.inconclusive)]
 )
 def test_the_chance_level_of_the_test_is_used_if_it_is_known(chance: float | None, outcome: Outcome) -> None:
     compared = compare(make_metrics(acc=60), base=make_metrics(acc=60))
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
     knowledge = next(finding for finding in judge_comparison(compared) if finding.topic == "Knowledge")
     assert knowledge.outcome is outcome
-    assert ("55%" in list_percents(knowledge)) is (outcome is Outcome.uninformative)
+    assert ("55%" in list_percents(knowledge)) is (outcome is Outcome.inconclusive)
 
 
 def test_a_significant_rise_is_a_gain() -> None:
@@ -194,7 +194,7 @@ def test_shares_are_shown_as_percentages(share: float, shown: str) -> None:
 
 
 def test_without_a_gate_every_comparison_passes() -> None:
-    assert find_broken_limits(compare(make_metrics(acc=0, generated=0, ifeval=0)), Gate()) == []
+    assert find_exceeded_limits(compare(make_metrics(acc=0, generated=0, ifeval=0)), Gate()) == []
 
 
 @pytest.mark.parametrize(("lost", "passes"), [(6, False), (5, True), (4, True), (0, True), (-9, True)])
@@ -211,16 +211,16 @@ def test_the_gate_breaks_above_its_limit(lost: int, passes: bool) -> None:
         (make_gate({"general.gsm8k acc": 0.05}), make_metrics(**{"gsm8k acc": round(0.5 - lost / 100, 2)})),
     ):
         base = make_metrics(**{"gsm8k acc": 0.5})
-        assert (not find_broken_limits(compare(tuned, base=base), gate)) is passes
+        assert (not find_exceeded_limits(compare(tuned, base=base), gate)) is passes
 
 
 def test_a_gate_of_0_allows_no_loss() -> None:
-    assert find_broken_limits(compare(make_metrics()), make_gate(ZERO_LIMITS)) == []
-    assert len(find_broken_limits(compare(make_metrics(acc=79)), make_gate(ZERO_LIMITS))) == 1
+    assert find_exceeded_limits(compare(make_metrics()), make_gate(ZERO_LIMITS)) == []
+    assert len(find_exceeded_limits(compare(make_metrics(acc=79)), make_gate(ZERO_LIMITS))) == 1
 
 
 def test_every_broken_limit_has_a_line_with_its_fix() -> None:
-    lines = find_broken_limits(
+    lines = find_exceeded_limits(
         compare(make_metrics(acc=70, generated=10, ifeval=30)),
         make_gate({"mmlu.acc": 0.05, "mmlu.generated_acc": 0.2, "ifeval.prompt_strict": 0.1}),
     )
@@ -236,4 +236,4 @@ def test_every_broken_limit_has_a_line_with_its_fix() -> None:
 
 
 def test_without_a_trained_model_no_limit_is_broken() -> None:
-    assert find_broken_limits(compare(({}, {}), base=make_svm_metrics()), make_gate(ZERO_LIMITS)) == []
+    assert find_exceeded_limits(compare(({}, {}), base=make_svm_metrics()), make_gate(ZERO_LIMITS)) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.dvc_outputs import find_edited_inputs, find_stage_of, how_to_restore, is_tracked_by_dvc
+from alloy.core.dvc_outputs import explain_restore, find_edited_inputs, find_stage, is_tracked_by_dvc
 from alloy.core.files import InputError
 from alloy.core.metrics_file import read_metrics
 
@@ -36,17 +36,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_stage_that_makes_a_file_is_named(project: Path) -> None:
-    assert find_stage_of(Path("data/split/train.jsonl")) == "split"
-    assert find_stage_of(Path("metrics/score/tuned.json")) == "score"
-    assert find_stage_of(Path("metrics/score/tuned.jsonl")) is None
-    assert find_stage_of(Path("data/mine/general.jsonl")) == "data/mine/dvc.yaml:convert"
-    assert find_stage_of(Path("data/splitter/x")) is None
+    assert find_stage(Path("data/split/train.jsonl")) == "split"
+    assert find_stage(Path("metrics/score/tuned.json")) == "score"
+    assert find_stage(Path("metrics/score/tuned.jsonl")) is None
+    assert find_stage(Path("data/mine/general.jsonl")) == "data/mine/dvc.yaml:convert"
+    assert find_stage(Path("data/splitter/x")) is None
 
 
 def test_a_file_that_is_not_an_output_is_pulled_or_written(project: Path) -> None:
     assert is_tracked_by_dvc(Path("data/yours/comments.jsonl"))
-    assert "dvc pull" in how_to_restore(Path("data/yours/comments.jsonl"))
-    assert "params.yaml" in how_to_restore(Path("data/theirs/comments.jsonl"))
+    assert "dvc pull" in explain_restore(Path("data/yours/comments.jsonl"))
+    assert "params.yaml" in explain_restore(Path("data/theirs/comments.jsonl"))
 
 
 @pytest.mark.slow

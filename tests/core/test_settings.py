@@ -14,7 +14,7 @@ from alloy.comparison.settings import Gate
 from alloy.core.dvc import TEMPLATE_KEYS, list_watched_sections
 from alloy.core.files import InputError
 from alloy.core.renamed_keys import warn_once
-from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_seed, profile_name
+from alloy.core.settings import BadRow, Data, GeneralRows, load_profile_name, load_sections, load_seed
 from alloy.datasets.source import Source
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
@@ -94,7 +94,7 @@ def test_the_experiment_of_this_repository_loads() -> None:
     for section in PARAMS_SECTIONS:
         section.load(root=ROOT)
     assert 0 <= load_seed(ROOT) < 2**32
-    assert (ROOT / "profiles" / f"{profile_name(ROOT)}.yaml").is_file()
+    assert (ROOT / "profiles" / f"{load_profile_name(ROOT)}.yaml").is_file()
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "profiles").glob("*.yaml"))])
@@ -127,7 +127,7 @@ def test_a_missing_setting_has_its_default() -> None:
     mix, gate = load_settings(Mix, Gate, params="seed: 3")
     assert (load_seed(), mix.ratio, gate.get_limits()) == (3, 0.0, {})
     Path("params.yaml").write_text("# nothing\n", encoding="utf-8")
-    assert (load_seed(), profile_name()) == (0, "demo")
+    assert (load_seed(), load_profile_name()) == (0, "demo")
 
 
 @pytest.mark.parametrize("section", PARAMS_SECTIONS, ids=lambda section: section.key)
@@ -262,7 +262,7 @@ def test_a_profile_that_is_not_a_word_is_one_error(name: str) -> None:
     with pytest.raises(InputError) as caught:
         load_settings(Mix, Infer, params=f"profile: {name}", profile="infer: {}")
     with pytest.raises(InputError) as name_error:
-        profile_name()
+        load_profile_name()
     assert split_errors(caught.value) == split_errors(name_error.value)
     ((file, key, message),) = split_errors(caught.value)
     assert (file, key) == ("params.yaml", "profile")
@@ -477,7 +477,7 @@ def test_another_profile_and_another_project_folder_can_be_loaded(
     monkeypatch.chdir("/")
     assert Infer.load("other", tmp_path).batch_size == 3
     assert Infer.load(root=str(tmp_path)).batch_size == 64
-    assert (profile_name(tmp_path), load_seed(tmp_path)) == ("tiny", 0)
+    assert (load_profile_name(tmp_path), load_seed(tmp_path)) == ("tiny", 0)
 
 
 # Keys that were renamed.
@@ -744,7 +744,7 @@ BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n 
 )
 def test_yaml_that_is_not_a_plain_mapping_is_an_error_of_one_line_with_its_location(text: str, location: str) -> None:
     Path("params.yaml").write_text(text, encoding="utf-8")
-    for read in (Mix.load, load_seed, profile_name):
+    for read in (Mix.load, load_seed, load_profile_name):
         with pytest.raises(InputError) as caught:
             read()
         assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ from alloy.core.files import InputError, read_jsonl
 from alloy.datasets import assistant
 from alloy.datasets.assistant_forms import SOURCES, SourceInfo, build_example, read_examples
 from alloy.formats.general import read_general
-from prepared import prepare_folder
+from data_folders import prepare_folder
 
 BOOLQ = [
     {"instruction": "Is ice cold?", "input": "", "output": "the correct answer is true", "answer": "true"},

@@ -17,7 +17,7 @@ from alloy.core.files import InputError, read_json, read_jsonl, write_folder
 from alloy.datasets.cfpb import convert_cfpb, format_taxonomy_csv, merge_copies, yield_comments
 from alloy.datasets.cfpb_export import read_raw
 from alloy.formats.taxonomy import load_taxonomy
-from prepared import prepare_folder
+from data_folders import prepare_folder
 from stages import split
 
 SHARED = Path(__file__).parents[3] / "shared/data/cfpb_voc"
@@ -273,7 +273,7 @@ def test_the_stage_split_keeps_the_split_of_the_real_sample_except_near_duplicat
     split.main()
     counted = read_json("metrics/split.json")["split"]
     assert [counted[key] for key in ("train", "test", "rejected", "copies")] == [14_547 - 49, 861, 0, 0]
-    left_out = read_json("data/split/leaks.json")
+    left_out = read_json("data/split/near_duplicates.json")
     assert len(left_out) == counted["left_out"] == 49
     splits = {row["id"]: row["split"] for row in read_jsonl("data/prepared/comments/comments.jsonl")}
     assert {(splits[row["id"]], splits[row["like"]]) for row in left_out} == {("train", "test")}

@@ -10,7 +10,7 @@ import pytest
 from alloy.core.files import InputError
 from alloy.datasets.chats import NoAnswerError, choose_reader
 from alloy.datasets.source import Columns, Layout
-from prepared import prepare_folder, write_source
+from data_folders import prepare_folder, write_source
 
 
 @pytest.fixture(autouse=True)

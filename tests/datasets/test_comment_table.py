@@ -13,7 +13,7 @@ from alloy.core.files import InputError, read_json
 from alloy.core.stage import _make_user_message
 from alloy.formats.origin import read_origin
 from alloy.runtime.parallel import BLOCK_ROWS
-from prepared import OUT, prepare_folder, write_source
+from data_folders import OUT, prepare_folder, write_source
 
 COLUMNS = {"id": "id", "text": "text", "levels": ["topic", "detail"]}
 SOURCE = {"format": "csv", "columns": COLUMNS}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from prepared import Prepared, prepare_folder
-from real import SHARED
+from data_folders import Prepared, prepare_folder
+from shared_data import SHARED
 
 REVIEWS = {
     "train": [("Good food, slow staff & no menu.", [("food", "positive"), ("staff", "negative"), ("menu", "neutral")])],

@@ -12,7 +12,7 @@ from alloy.core.files import InputError, read_jsonl, write_folder, write_jsonl
 from alloy.datasets.nova import convert_nova
 from alloy.datasets.nova_prompt import Wrapper, find_common_wrapper
 from alloy.formats.taxonomy import load_taxonomy
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 from stages.split import read_comments
 
 Row = dict[str, Any]

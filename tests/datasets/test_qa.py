@@ -10,7 +10,7 @@ from alloy.datasets import qa
 from alloy.datasets.assistant_forms import read_examples
 from alloy.datasets.llm_adapters import Exercise, parse_question
 from alloy.formats.mmlu import load_questions
-from prepared import prepare_folder
+from data_folders import prepare_folder
 
 TASKS = {"ARC-Easy": "arc_easy", "ARC-Challenge": "arc_challenge", "openbookqa": "openbookqa"}
 

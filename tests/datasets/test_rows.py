@@ -12,7 +12,7 @@ import yaml
 
 from alloy.core.files import InputError, read_jsonl
 from alloy.formats.general import REJECTED
-from prepared import prepare_folder, write_source
+from data_folders import prepare_folder, write_source
 from projects import copy_code, make_environment
 
 COMMIT = "0123456789" * 4

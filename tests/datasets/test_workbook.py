@@ -11,7 +11,7 @@ import pytest
 from alloy.core.files import InputError
 from alloy.datasets import workbook
 from alloy.datasets.workbook import format_cell_value, read_sheet
-from prepared import prepare_folder, write_source
+from data_folders import prepare_folder, write_source
 
 ROWS = [["id", "text", "topic"], [1, "It jams", "Lock"], [2, "Dear", "Price"]]
 

@@ -7,8 +7,8 @@ import pytest
 
 from alloy.core.text import split_words
 from alloy.decontamination.ngram_overlap import Limits, Overlap, OverlapIndex
-from benchmarks.leaks import disguise_texts
-from real import real_rows
+from benchmarks.planted_overlap import disguise_texts
+from shared_data import read_shared_rows
 
 LIMITS = Limits(ngram_size=13, fuzzy_match_min_words=8)
 RUN = [f"word{number}" for number in range(40)]
@@ -180,10 +180,10 @@ def test_a_question_of_any_length_is_found_with_one_word_changed(length: int) ->
 
 def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_other_text() -> None:
     rng = random.Random(0)
-    questions = [row["question"] for row in real_rows("mmlu/mmlu_test")]
-    questions += [row["prompt"] for row in real_rows("ifeval/ifeval_input_data")]
+    questions = [row["question"] for row in read_shared_rows("mmlu/mmlu_test")]
+    questions += [row["prompt"] for row in read_shared_rows("ifeval/ifeval_input_data")]
     chosen = rng.sample([text for text in questions if len(split_words(text)) > 1], 200)
-    general = [turn["content"] for row in real_rows("general/oasst1_eval953") for turn in row["messages"]]
+    general = [turn["content"] for row in read_shared_rows("general/oasst1_eval953") for turn in row["messages"]]
     found = OverlapIndex.from_texts(questions, [], LIMITS).find_overlaps(
         [text for _, text in disguise_texts(chosen)] + general
     )

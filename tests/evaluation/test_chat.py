@@ -12,7 +12,7 @@ from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.open_engine import SAMPLE_CHATS
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import find_common_prefix, render_prompt
-from small import SCRATCH, make_tokenizer, new_config, new_model, set_seed
+from tiny_model import SCRATCH, make_tokenizer, new_config, new_model, set_seed
 
 PROMPTS = read_chat_prompts(Path(__file__).parents[2] / "data/chat/prompts.jsonl")
 LIMIT = 6

@@ -11,8 +11,8 @@ from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 from alloy.evaluation.lm_eval_run import run_lm_eval
 from alloy.evaluation.mmlu_tasks import make_forms
 from alloy.evaluation.settings import ClozePrompt, Mmlu
-from small import make_model_and_tokenizer
 from stages.mmlu import ask_questions, compute_metrics
+from tiny_model import make_model_and_tokenizer
 
 Row = dict[str, Any]
 CONTEXT = 256

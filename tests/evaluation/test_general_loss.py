@@ -23,7 +23,7 @@ from alloy.evaluation.general_loss import (
 )
 from alloy.training.packing import IGNORED, tokenize_rows
 from projects import make_dense_config, make_moe_config
-from small import ROWS, make_tokenizer
+from tiny_model import ROWS, make_tokenizer
 
 TOKENS = make_tokenizer()
 SUMS = ("base", "tuned", "kl")

@@ -17,7 +17,7 @@ from alloy.evaluation.lm_eval_model import (
 )
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import make_dense_config
-from small import SCRATCH, make_tokenizer
+from tiny_model import SCRATCH, make_tokenizer
 
 WORDS = ["what", "colour", "is", "the", "door", "lamp", "lock", "chair", "table", "cup", "and", "The", "red", "green"]
 

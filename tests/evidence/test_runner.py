@@ -12,7 +12,7 @@ import yaml
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import read_json
 from evidence_runs import EVIDENCE, commit_all, kill_at, list_records, read_results
-from sweeping import run_command, write_project
+from sweep_project import run_command, write_project
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from alloy.core.files import read_json
-from sweeping import ROOT, run_command
+from sweep_project import ROOT, run_command
 
 EVIDENCE = ("python", "-m", "alloy", "evidence")
 

@@ -11,7 +11,7 @@ from alloy.mixing.mixture import Encoding, RowSizes
 from alloy.mixing.row_index import RowIndex, open_row_index
 from alloy.mixing.settings import Unit
 from alloy.modeling.chat_examples import AssistantTurns
-from small import COLORS, THINGS
+from tiny_model import COLORS, THINGS
 
 CATEGORIES = ("code", "math", "chat")
 

@@ -9,7 +9,7 @@ import gguf
 from transformers import set_seed
 
 from alloy.training.tiny_qwen import new_config, new_model
-from small import SCRATCH, make_model_and_tokenizer, make_tokenizer
+from tiny_model import SCRATCH, make_model_and_tokenizer, make_tokenizer
 
 HEAD = 128  # head size of every Qwen3; transformers supports no other one in a GGUF file
 VOCABULARY = {False: gguf.TokenType.NORMAL, True: gguf.TokenType.CONTROL}

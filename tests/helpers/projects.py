@@ -20,7 +20,7 @@ from alloy.core.files import write_json, write_jsonl
 from alloy.formats.taxonomy import Taxonomy
 from alloy.training.settings import Scratch
 from alloy.training.tiny_qwen import new_config
-from small import ROWS, SCRATCH, make_tokenizer
+from tiny_model import ROWS, SCRATCH, make_tokenizer
 
 ROOT = Path(__file__).parents[2]
 # 40 rows make about 16 packed rows, so four steps are more than two epochs.
@@ -144,7 +144,7 @@ def make_environment(**extra: str) -> dict[str, str]:
     return {**kept, "PATH": path, "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", **extra}
 
 
-def free_port() -> str:
+def find_free_port() -> str:
     """Return a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

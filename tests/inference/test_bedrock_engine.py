@@ -5,7 +5,7 @@ import time
 import boto3
 import pytest
 
-import small
+import tiny_model
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference import rate_limiter, service
@@ -16,7 +16,7 @@ from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.model_folder import write_hosted
 from openai_server import Reply, reply_in_order, serve_replies
-from projects import free_port
+from projects import find_free_port
 
 MODEL = "eu.amazon.nova-lite-v1:0"
 KEPT_ANSWERS = "answers so far are kept"
@@ -224,7 +224,7 @@ def test_an_error_of_the_account_or_model_stops_the_job_at_once(read_error, repl
 
 
 def test_a_failed_connection_stops_the_job_at_once(folder, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{find_free_port()}")
     engine = BedrockEngine(folder, make_infer(retries=8), None)
     with pytest.raises(InputError, match=rf"\Ainfer.engine: {MODEL}: .*connect.*\Z"):
         engine.complete([make_request("x")] * 9, lambda *_: None)
@@ -345,7 +345,7 @@ def test_infer_constrain_with_bedrock_is_an_error(folder):
 
 
 def test_a_model_with_weights_is_an_error_with_bedrock(tmp_path):
-    small.make_model().save_pretrained(tmp_path / "tuned")
+    tiny_model.make_model().save_pretrained(tmp_path / "tuned")
     with pytest.raises(InputError, match=rf"\Ainfer.engine: .*{tmp_path / 'tuned'}.*\Z"):
         BedrockEngine(tmp_path / "tuned", make_infer(), None)
 

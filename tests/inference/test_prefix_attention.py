@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alloy.inference.prefix_attention import SharedPrefix, Step
-from small import make_model_and_tokenizer
+from tiny_model import make_model_and_tokenizer
 
 
 def test_branches_come_right_after_the_stem_and_do_not_see_one_another() -> None:

@@ -9,7 +9,7 @@ import pytest
 from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import Answer, assign_codes, parse_answer, render_answer
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 
 LEVELS = ("L1", "L2")
 PAIRING = Segment(("Setup", "Pairing"))

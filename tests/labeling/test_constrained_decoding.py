@@ -14,8 +14,8 @@ from alloy.inference.hf_engine import find_only_token
 from alloy.labeling.answer import assign_codes, parse_answer, render_answer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
 from alloy.labeling.grammar import MAX_QUOTED_WORDS, can_quote
-from hostile import HOSTILE
-from small import make_tokenizer
+from hostile_comments import HOSTILE
+from tiny_model import make_tokenizer
 
 TAXONOMY = Taxonomy(
     ("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", 'The "door"'): "", ("Price", "Fair"): "", ("Größe", "鍵"): ""}

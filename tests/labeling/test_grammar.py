@@ -22,8 +22,8 @@ from alloy.labeling.grammar import (
     can_quote,
 )
 from alloy.splitting.validate import check_block
-from hostile import HOSTILE
-from small import make_tokenizer
+from hostile_comments import HOSTILE
+from tiny_model import make_tokenizer
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 TAXONOMY = Taxonomy(

@@ -10,7 +10,7 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import LabelFormat, Prompt, PromptTaxonomy
 from alloy.modeling.chat_template import find_common_length
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 
 TAXONOMY = Taxonomy(
     ("L1", "L2"), {("Setup", "Pairing"): "Bluetooth does not connect", ("Price", "Fair <&> {{ good }}"): ""}

@@ -17,7 +17,7 @@ from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from mix_rows import make_chat, make_customer_rows, make_general_rows, make_row_sizes
-from small import make_tokenizer
+from tiny_model import make_tokenizer
 
 RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9, 1]
 

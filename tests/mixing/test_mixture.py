@@ -17,9 +17,9 @@ from alloy.mixing.settings import Budget, General, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from alloy.training.packing import IGNORED, tokenize_rows
 from alloy.training.tiny_qwen import new_tokenizer
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 from mix_rows import CATEGORIES, make_chat, make_customer_rows, make_general_rows, make_row_sizes
-from small import SCRATCH, make_tokenizer
+from tiny_model import SCRATCH, make_tokenizer
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"
 RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9]

@@ -8,7 +8,7 @@ from alloy.core.files import write_jsonl
 from alloy.mixing.row_index import open_row_index
 from alloy.mixing.sampling_order import compute_position, compute_rank, rank_rows
 from alloy.runtime.parallel import BLOCK_ROWS
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 from mix_rows import index_rows, make_chat, make_file, make_general_rows
 
 HARD = [make_chat(f"{number} é\u2028\n", f"a|b {number % 2}", text or "none") for number, text in enumerate(HOSTILE)]

@@ -15,11 +15,11 @@ from alloy.modeling.architecture import (
     load_config,
     read_context_length,
 )
-from families import APART, FAMILIES, LINEAR, SIZES, STATEFUL, VISION, build_model, gemma3_with_vision
+from model_families import APART, FAMILIES, LINEAR, SIZES, STATEFUL, VISION, build_model, make_gemma3_config
 
 
 def test_sizes_below_text_config_are_found(tmp_path):
-    gemma3_with_vision().save_pretrained(tmp_path)
+    make_gemma3_config().save_pretrained(tmp_path)
     config = load_config(tmp_path)
     assert not hasattr(config, "max_position_embeddings")
     assert read_context_length(config) == SIZES["max_position_embeddings"]

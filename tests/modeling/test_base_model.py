@@ -13,9 +13,9 @@ from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
 from alloy.modeling.model_folder import load_context_length, load_model, load_tokenizer, read_origin
 from alloy.modeling.settings import Checkpoint
-from families import build_model
+from model_families import build_model
 from model_files import wide_model, write_gguf, write_model
-from small import make_model_and_tokenizer
+from tiny_model import make_model_and_tokenizer
 
 OUT = Path("models/base")
 TEXTS = ["What colour is the  12 door?", "\n\n3. don't <|im_end|> x", "é 鍵"]

@@ -20,7 +20,7 @@ from alloy.modeling.chat_examples import (
     split_example,
 )
 from alloy.modeling.chat_template import RenderError, render_prompt
-from small import make_tokenizer
+from tiny_model import make_tokenizer
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 MARKS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<start_of_turn>", "<end_of_turn>", "<|end|>"]

@@ -17,8 +17,8 @@ from alloy.modeling.chat_template import (
 )
 from alloy.training.packing import IGNORED, tokenize_rows
 from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
-from hostile import HOSTILE
-from small import ROWS, SCRATCH, make_tokenizer
+from hostile_comments import HOSTILE
+from tiny_model import ROWS, SCRATCH, make_tokenizer
 
 LLAMA = (
     "{{ '<|begin_of_text|>' }}{% for message in messages %}"

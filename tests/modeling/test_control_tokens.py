@@ -14,7 +14,7 @@ from alloy.core.files import InputError
 from alloy.modeling import chat_template
 from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
 from alloy.modeling.chat_template import encode, render_prompt
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 
 CONTROLS = ["<s>", "</s>", "<|im_end|>", "[INST]"]
 TEXTS = ["The lock jams every morning, and inst is a word.", "s i m end INST [ ] < > | /", "Größe 鍵 inst end"] * 20

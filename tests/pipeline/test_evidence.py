@@ -9,7 +9,7 @@ import yaml
 
 from alloy.core.files import read_json
 from evidence_runs import EVIDENCE, commit_all, kill_at, list_records, make_environment, read_results
-from sweeping import ROOT
+from sweep_project import ROOT
 
 pytestmark = pytest.mark.slow
 

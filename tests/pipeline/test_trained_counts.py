@@ -18,8 +18,8 @@ from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from example_metrics import make_metrics, make_svm_metrics, write_metrics
 from mix_rows import make_general_rows
 from model_files import write_model
-from small import make_tokenizer
 from stages import compare, mix, train
+from tiny_model import make_tokenizer
 
 pytestmark = pytest.mark.slow
 

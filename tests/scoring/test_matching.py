@@ -10,11 +10,11 @@ from sklearn.metrics import f1_score
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
 from alloy.scoring.matching import (
-    Rates,
+    Scores,
     as_multiset,
     compute_mean_depth,
-    compute_rates,
     compute_rates_with_interval,
+    compute_scores,
     count_emotions,
     count_full,
     count_levels,
@@ -63,17 +63,17 @@ def test_a_missing_answer_is_an_error() -> None:
 
 def test_rates_match_a_hand_computed_example() -> None:
     # 3 of 4 predicted are right, 3 of 6 are found: F1 = 2 * 3 / (4 + 6).
-    assert compute_rates(np.array([[1, 2, 4], [2, 2, 2]])) == Rates(precision=0.75, recall=0.5, f1=0.6)
+    assert compute_scores(np.array([[1, 2, 4], [2, 2, 2]])) == Scores(precision=0.75, recall=0.5, f1=0.6)
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
-    rates = compute_rates(np.array([[3, 5, 4], [0, 2, 3]]))
+    rates = compute_scores(np.array([[3, 5, 4], [0, 2, 3]]))
     assert rates.f1 == pytest.approx(2 * rates.precision * rates.recall / (rates.precision + rates.recall))
 
 
 @pytest.mark.parametrize("counts", [[[0, 0, 3]], [[0, 3, 0]], [[0, 0, 0]], [[0, 2, 2]]])
 def test_rates_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
-    assert compute_rates(np.array(counts)) == Rates(0.0, 0.0, 0.0)
+    assert compute_scores(np.array(counts)) == Scores(0.0, 0.0, 0.0)
 
 
 def make_labels(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, Labels]:
@@ -104,17 +104,17 @@ def test_counts_equal_a_simple_count(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_of_labels_and_comments_does_not_matter(seed: int) -> None:
     gold, predicted = make_labels(seed)
-    expected = compute_rates(count_matches(gold, predicted))
+    expected = compute_scores(count_matches(gold, predicted))
     rng = random.Random(seed)
     shuffled = [rng.sample(labels, len(labels)) for labels in predicted]
-    assert compute_rates(count_matches(gold, shuffled)) == expected
-    assert compute_rates(count_matches(gold[::-1], predicted[::-1])) == expected
+    assert compute_scores(count_matches(gold, shuffled)) == expected
+    assert compute_scores(count_matches(gold[::-1], predicted[::-1])) == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> None:
     gold, predicted = make_labels(seed)
-    rates, swapped = compute_rates(count_matches(gold, predicted)), compute_rates(count_matches(predicted, gold))
+    rates, swapped = compute_scores(count_matches(gold, predicted)), compute_scores(count_matches(predicted, gold))
     assert (rates.precision, rates.recall, rates.f1) == (swapped.recall, swapped.precision, swapped.f1)
 
 
@@ -123,7 +123,7 @@ def test_with_one_label_per_comment_f1_equals_micro_f1_of_scikit_learn(seed: int
     rng = random.Random(seed)
     gold = rng.choices("abcdefgh", [8, 4, 2, 1, 1, 1, 1, 1], k=300)
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefgh") for label in gold]
-    rates = compute_rates(count_matches([[label] for label in gold], [[label] for label in predicted]))
+    rates = compute_scores(count_matches([[label] for label in gold], [[label] for label in predicted]))
     assert rates.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
     assert 0.5 < rates.f1 < 0.8
 
@@ -132,7 +132,7 @@ def test_with_different_labels_f1_equals_micro_f1_of_scikit_learn() -> None:
     gold, predicted = ([sorted(set(labels)) for labels in side] for side in make_labels(7))
     table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
     expected = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
-    assert compute_rates(count_matches(gold, predicted)).f1 == pytest.approx(expected)
+    assert compute_scores(count_matches(gold, predicted)).f1 == pytest.approx(expected)
 
 
 def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
@@ -192,7 +192,7 @@ def test_with_one_label_per_comment_hierarchical_rates_equal_hiclass(seed: int) 
     # Two predictions that end above a leaf.
     predicted[0] = [(predicted[0][0][0], "", "")]
     predicted[1] = [(*predicted[1][0][:2], "")]
-    rates = compute_rates(count_nodes(count_levels(gold, predicted, 3), predicted))
+    rates = compute_scores(count_nodes(count_levels(gold, predicted, 3), predicted))
     sides = [np.array([paths[0] for paths in side]) for side in (gold, predicted)]
     expected = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
     assert [rates.precision, rates.recall, rates.f1] == pytest.approx(expected)
@@ -204,7 +204,7 @@ def test_with_two_labels_without_a_shared_ancestor_hierarchical_rates_equal_hicl
 
     gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
     predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
-    rates = compute_rates(count_nodes(count_levels(gold, predicted, 2), predicted))
+    rates = compute_scores(count_nodes(count_levels(gold, predicted, 2), predicted))
     expected = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
     assert [rates.precision, rates.recall, rates.f1] == pytest.approx(expected)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
+from alloy.scoring.per_leaf import average_over_leaves, compute_group_scores, count_leaves
 
 LEAVES = [(letter,) for letter in "abcdefgh"]
 
@@ -48,13 +48,13 @@ def test_averages_of_zero_counts_are_0():
 
 def test_leaves_are_grouped_by_their_training_segments():
     training = Counter({("a",): 101, ("b",): 100, ("c",): 20, ("d",): 19, ("e",): 1})
-    groups = compute_group_rates(np.zeros((8, 3), dtype=np.int64), LEAVES, training, head=100, tail=20)
+    groups = compute_group_scores(np.zeros((8, 3), dtype=np.int64), LEAVES, training, head=100, tail=20)
     assert {name: group["leaves"] for name, group in groups.items()} == {"head": 1, "middle": 2, "tail": 2, "unseen": 3}
 
 
 def test_a_group_has_the_rates_of_its_leaves():
     counts = np.array([[3, 4, 6], [1, 2, 1], [0, 0, 2]])
-    groups = compute_group_rates(counts, LEAVES[:3], Counter({("a",): 9, ("b",): 8}), head=7, tail=2)
+    groups = compute_group_scores(counts, LEAVES[:3], Counter({("a",): 9, ("b",): 8}), head=7, tail=2)
     assert groups == {
         "head": {"leaves": 2, "gold": 7, "precision": 4 / 6, "recall": 4 / 7, "f1": 8 / 13},
         "middle": {"leaves": 0, "gold": 0, "precision": None, "recall": None, "f1": None},

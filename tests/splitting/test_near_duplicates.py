@@ -24,7 +24,7 @@ from alloy.splitting.near_duplicates import (
     select_near_duplicates,
     shingle_text,
 )
-from real import real_rows
+from shared_data import read_shared_rows
 
 SENTENCE = "the pairing of my lamp fails since the last update, and nobody at the counter knew what to do about it"
 
@@ -203,7 +203,7 @@ def test_too_few_texts_have_no_pair(count: int) -> None:
 
 @pytest.mark.parametrize("name", ["cfpb_voc/cfpb_voc", "mams/mams"])
 def test_almost_all_near_duplicates_among_real_texts_are_found(name: str) -> None:
-    texts = list(dict.fromkeys(fold_text(row["text"]) for row in real_rows(name, 400)))
+    texts = list(dict.fromkeys(fold_text(row["text"]) for row in read_shared_rows(name, 400)))
     rng = random.Random(0)
     for text in rng.sample(texts, 100):  # most real pairs are of this kind: the same letter was sent twice
         words = text.split()

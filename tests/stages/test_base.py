@@ -13,8 +13,8 @@ from alloy.core.files import InputError, hash_path, read_json, write_jsonl
 from alloy.core.settings import BadRow
 from model_files import write_gguf, write_model
 from projects import ROOT, SECTIONS, copy_code, make_environment
-from small import ROWS, SCRATCH
 from stages.base import select_usable_rows
+from tiny_model import ROWS, SCRATCH
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,10 @@ import yaml
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import split_words
 from alloy.runtime.parallel import BLOCK_ROWS
-from benchmarks.leaks import disguise_texts
-from real import real_rows
-from small import make_tokenizer
+from benchmarks.planted_overlap import disguise_texts
+from shared_data import read_shared_rows
 from stages.decontaminate import main
+from tiny_model import make_tokenizer
 
 REPOSITORY = Path(__file__).parents[2]
 PLANETS = "Which of the planets of our sun has the largest number of known moons around it?"
@@ -408,15 +408,15 @@ def test_a_duplicate_id_in_another_block_is_a_one_line_error(project: Path, line
 
 
 def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_example(project: Path) -> None:
-    test = real_rows("mmlu/mmlu_test")
-    prompts = real_rows("ifeval/ifeval_input_data")
+    test = read_shared_rows("mmlu/mmlu_test")
+    prompts = read_shared_rows("ifeval/ifeval_input_data")
     lay_tests(test, prompts)
     rng = random.Random(0)
     texts = [row["question"] for row in test] + 10 * [row["prompt"] for row in prompts]
     chosen = rng.sample([text for text in texts if len(split_words(text)) > 1], 200)
     planted = [make_example(f"leak{n}", text, "B") for n, (_, text) in enumerate(disguise_texts(chosen))]
     names = ("self_instruct_human_seeds", "oasst1_eval953", "gsm8k_train", "gpteacher_roleplay", "mbpp_train")
-    real = [row for name in names for row in real_rows(f"general/{name}", 400)]
+    real = [row for name in names for row in read_shared_rows(f"general/{name}", 400)]
     rows = [*planted, *real]
     rng.shuffle(rows)
     write_inputs(*rows)

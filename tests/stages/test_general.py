@@ -10,8 +10,8 @@ import yaml
 
 from alloy.core.files import read_json, read_jsonl
 from projects import make_environment, start_history, write_labeling_project
-from small import THINGS
 from stages.general import collect_metrics
+from tiny_model import THINGS
 
 pytestmark = pytest.mark.slow
 

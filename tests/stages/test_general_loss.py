@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
 from alloy.modeling.model_folder import write_hosted
 from projects import make_environment, read_weights, write_labeling_project
-from small import make_chat
 from stages.general_loss import CHUNK, main
+from tiny_model import make_chat
 
 OUTS = [Path("metrics/general_loss.json"), Path("metrics/general_loss.jsonl")]
 COMMAND = [sys.executable, "-m", "stages.general_loss"]

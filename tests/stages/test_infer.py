@@ -14,7 +14,7 @@ import pytest
 from alloy.core.files import read_json, read_jsonl
 from alloy.core.text import hash_text
 from alloy.labeling.predict import build_metrics
-from hostile import HOSTILE as ALL
+from hostile_comments import HOSTILE as ALL
 from projects import LABELS, TASK, make_environment, write_labeling_project
 
 pytestmark = pytest.mark.slow

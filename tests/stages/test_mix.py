@@ -20,11 +20,11 @@ from alloy.mixing.mixture import draw_mixture
 from alloy.mixing.settings import Mix
 from alloy.modeling.model_folder import write_hosted
 from alloy.training.packing import IGNORED, tokenize_rows
-from hostile import HOSTILE
+from hostile_comments import HOSTILE
 from mix_rows import make_customer_rows, make_general_rows, make_row_sizes
-from small import make_tokenizer
 from stages import decontaminate
 from stages.mix import interleave_rows, main
+from tiny_model import make_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mix.jsonl"
 Row = dict[str, Any]

@@ -24,8 +24,8 @@ from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import make_environment, start_history, write_labeling_project
-from small import SCRATCH, make_tokenizer
 from stages.mmlu import METRIC_KEYS, ask_questions, compute_metrics
+from tiny_model import SCRATCH, make_tokenizer
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError, hash_path, write_jsonl
-from prepared import prepare_folder, write_source
+from data_folders import prepare_folder, write_source
 from stages import prepare
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,8 @@ from alloy.mixing.sampling_order import rank_rows
 from alloy.modeling.model_folder import write_hosted
 from openai_server import make_reply, serve_replies
 from projects import make_environment, write_labeling_project
-from small import COLORS, THINGS
 from stages.rehearse import find_reject_reason, keep_row, make_report, strip_thoughts
+from tiny_model import COLORS, THINGS
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,8 @@ from alloy.runtime.parallel import BLOCK_ROWS
 from alloy.splitting.assignment import LEFT_OUT, TEST, TRAIN
 from alloy.splitting.near_duplicates import are_near_duplicates
 from alloy.splitting.validate import CheckedComments, check_block, join_blocks
-from benchmarks.leaks import DISGUISES, disguise_texts
-from real import real_rows
+from benchmarks.planted_overlap import DISGUISES, disguise_texts
+from shared_data import read_shared_rows
 from stages.split import divide_comments, main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ OUTPUTS = {
     "taxonomy.json",
     "task.json",
     "rejects.json",
-    "leaks.json",
+    "near_duplicates.json",
     "contradictions.json",
 }
 
@@ -267,7 +267,7 @@ def test_comments_per_set_are_counted(project: Path, capsys: pytest.CaptureFixtu
             "leaves_in_test_alone": 1,
         }
     }
-    assert read_json("data/split/leaks.json") == [{"id": "d", "like": "c"}]
+    assert read_json("data/split/near_duplicates.json") == [{"id": "d", "like": "c"}]
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("split: ") for line in lines)
     assert [re.findall(r"\b\d+\b", line) for line in lines] == [
@@ -546,7 +546,7 @@ def is_running(process: int) -> bool:
 def test_near_duplicates_among_real_comments_are_found_with_hardly_any_false_ones(
     tmp_path: Path, name: str, given: bool
 ) -> None:
-    texts = list(dict.fromkeys(row["text"] for row in real_rows(name, 1500) if len(row["text"].split()) > 1))
+    texts = list(dict.fromkeys(row["text"] for row in read_shared_rows(name, 1500) if len(row["text"].split()) > 1))
     test, train = texts[:200], texts[200:]
     planted = disguise_texts(test)
     rows = [

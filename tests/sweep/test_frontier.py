@@ -38,7 +38,7 @@ from alloy.sweep.dvc_experiments import RunSettings, read_run_settings
 from alloy.sweep.frontier import render_csv, render_table, select_metrics, write_frontier
 from alloy.sweep.results import Run, index_by_metric, read_runs
 from example_metrics import compare, make_metrics, make_svm_metrics
-from sweeping import run_command, write_project
+from sweep_project import run_command, write_project
 
 SCORE = Score(resamples=500)
 MMLU = find_axis("")

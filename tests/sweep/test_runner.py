@@ -16,7 +16,7 @@ from alloy.core.files import InputError
 from alloy.sweep.dvc_experiments import list_experiments
 from alloy.sweep.grid import GridPoint, find_point, make_grid, make_overrides, parse_numbers
 from alloy.sweep.runner import find_shared_stages, hold_lock, make_copy_options, require_known_files
-from sweeping import ROOT, run_command, write_project
+from sweep_project import ROOT, run_command, write_project
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from alloy.training.distributed import DEFAULT_PORT, build_launch_command, get_w
 from projects import (
     ROOT,
     find_foreign_lines,
-    free_port,
+    find_free_port,
     make_dense_config,
     make_environment,
     needs_compiler,
@@ -195,7 +195,7 @@ def test_two_nodes_of_slurm_give_the_model_of_one_process(alone, cluster, tmp_pa
         PATH=cluster(srun=SRUN),
         SLURM_JOB_ID="17",
         SLURM_JOB_NUM_NODES="2",
-        MASTER_PORT=free_port(),
+        MASTER_PORT=find_free_port(),
     )
     assert re.search(r"\b10 rows .* = 2 processes x 5 .* x 1 ", two_processes.output)
     assert find_foreign_lines(two_processes.output) == []
@@ -205,7 +205,7 @@ def test_two_nodes_of_slurm_give_the_model_of_one_process(alone, cluster, tmp_pa
 @pytest.mark.slow
 def test_an_error_on_two_nodes_is_an_error_of_one_line(cluster, tmp_path):
     project = write_project(tmp_path / "project", make_dense_config(), global_batch=5)
-    result = start_training(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=free_port())
+    result = start_training(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=find_free_port())
     assert result.returncode != 0
     assert re.fullmatch(r"train: train\.global_batch: .* got 5; .*\n", result.stderr), result.stderr
 
@@ -246,7 +246,7 @@ def test_the_hosts_of_a_hostfile_give_the_model_of_one_process(alone, cluster, t
         project,
         PATH=cluster(ssh=SSH, pdsh=PDSH),
         ALLOY_HOSTFILE=str(tmp_path / "hosts"),
-        MASTER_PORT=free_port(),
+        MASTER_PORT=find_free_port(),
         DS_ACCELERATOR="cpu",
         OMP_NUM_THREADS="1",
     )

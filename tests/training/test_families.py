@@ -8,7 +8,7 @@ import torch
 from alloy.commands.cost import main as cost
 from alloy.core.files import read_json
 from alloy.modeling.model_folder import load_context_length, load_weights
-from families import FAMILIES
+from model_families import FAMILIES
 from projects import read_weights, run_training, write_project
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from alloy.training.check_model import resolve_packing
 from alloy.training.isolation import examples_stay_apart, find_packing_problem
 from alloy.training.packing import Examples, flatten_rows, prepare_examples
 from alloy.training.settings import Train
-from families import APART, FAMILIES, STATEFUL, UNMASKED, build_model
-from small import ROWS, make_tokenizer
+from model_families import APART, FAMILIES, STATEFUL, UNMASKED, build_model
+from tiny_model import ROWS, make_tokenizer
 
 TRAIN = Train(lr=1e-3, max_length=128)
 ROWS = ROWS[:6]

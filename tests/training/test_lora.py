@@ -13,8 +13,8 @@ from alloy.training.job import TrainingJob
 from alloy.training.lora import attach_adapter, merge_adapter
 from alloy.training.save_model import save_trained_model
 from alloy.training.settings import Lora, Method, Train
-from families import APART, STATEFUL, build_model
-from small import make_tokenizer
+from model_families import APART, STATEFUL, build_model
+from tiny_model import make_tokenizer
 
 IDS = torch.arange(10, 30)[None]
 TARGETS = {

@@ -4,7 +4,7 @@ import pytest
 
 from alloy.training.model_card import format_card
 from alloy.training.report import compute_general_share
-from small import TRAIN
+from tiny_model import TRAIN
 
 FILE = {"source": "gguf", "name": "a.gguf", "sha256": "ab" * 32}
 FOLDER = {"source": "path", "name": "given", "sha256": "cd" * 32}

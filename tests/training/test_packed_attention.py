@@ -18,7 +18,7 @@ from transformers import (
 from alloy.training import packed_attention
 from alloy.training.packing import flatten_rows, flatten_rows_with_lengths, prepare_examples
 from alloy.training.settings import Train
-from small import ROWS, make_tokenizer
+from tiny_model import ROWS, make_tokenizer
 
 SIZES = {
     "vocab_size": 320,

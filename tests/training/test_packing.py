@@ -17,7 +17,7 @@ from alloy.training.packing import (
     tokenize_rows,
 )
 from alloy.training.settings import LongRow, Train
-from small import LONG, ROWS, TRAIN, make_model_and_tokenizer, make_tokenizer
+from tiny_model import LONG, ROWS, TRAIN, make_model_and_tokenizer, make_tokenizer
 
 
 def compute_loss_and_gradients(model, rows):

@@ -15,7 +15,7 @@ from alloy.training.report import make_loss_curve
 from alloy.training.run import fit
 from alloy.training.settings import Lora, Method, Optimizer, Train
 from alloy.training.tiny_qwen import new_config
-from small import LONG, ROWS, SCRATCH, TRAIN, make_model, make_model_and_tokenizer, make_tokenizer
+from tiny_model import LONG, ROWS, SCRATCH, TRAIN, make_model, make_model_and_tokenizer, make_tokenizer
 
 pytestmark = pytest.mark.slow
 

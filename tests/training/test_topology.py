@@ -30,7 +30,7 @@ from projects import (
     start_training,
     write_project,
 )
-from small import make_tokenizer
+from tiny_model import make_tokenizer
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 SHARED = Path(__file__).parents[3] / "shared/data"
 
 
-def real_rows(name: str, limit: int | None = None) -> list[dict[str, Any]]:
+def read_shared_rows(name: str, limit: int | None = None) -> list[dict[str, Any]]:
     """Return the first `limit` rows of a compressed file of the shared data; None: all rows."""
     path = SHARED / f"{name}.jsonl.gz"
     if not path.is_file():

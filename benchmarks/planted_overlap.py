@@ -1,11 +1,11 @@
 """Count how many planted leaks are found among real texts, and how many other texts are wrongly reported.
 
-    python -m benchmarks.leaks [leaks]
+    python -m benchmarks.planted_overlap [items]
 
 Plants `leaks` texts of tests in ../shared/data (default: 200) in training data: in turn verbatim, with other case, with
 other white space, and with one word replaced. Test comments are planted among training comments, where `split` must
 find them; MMLU questions and IFEval prompts among general examples, where `decontaminate` must find them. The number
-found of each kind, and of other texts, is written to benchmarks/results/leaks-<date>.json.
+found of each kind, and of other texts, is written to benchmarks/results/planted-overlap-<date>.json.
 """
 
 import datetime
@@ -109,12 +109,12 @@ def main() -> None:
     """Plant the texts, search for them, write the result."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     result = {
-        "command": " ".join(["python -m benchmarks.leaks", *sys.argv[1:]]),
+        "command": " ".join(["python -m benchmarks.planted_overlap", *sys.argv[1:]]),
         "comments of cfpb_voc": measure_comments("cfpb_voc/cfpb_voc", count),
         "comments of mams": measure_comments("mams/mams", count),
         "general examples": measure_general(count),
     }
-    out = Path(f"benchmarks/results/leaks-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
+    out = Path(f"benchmarks/results/planted-overlap-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
     write_json(out, result)
     print(out.read_text(), out)
 

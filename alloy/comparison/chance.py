@@ -19,7 +19,7 @@ CHANCE_LEVELS: dict[str, float | str] = {
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class BaseScore:
     """The base model's `value` in a test on `n` items, with its 95 % interval, and `chance`, what guessing gives.
 
     `low` and `high` are None if there is no interval.
@@ -46,28 +46,26 @@ def find_chance_level(name: str, metrics: Row) -> float | None:
     return part.get(chance) if isinstance(chance, str) else chance
 
 
-def list_sensitivities(lines: list[Row]) -> list[Sensitivity]:
+def list_base_scores(lines: list[Row]) -> list[BaseScore]:
     """Return the base model's value in each test whose chance level is known, in the order of `CHANCE_LEVELS`.
 
     `lines` are those of `compare_models`, with or without other models.
     """
     by_name = {f"{line['part']}.{line['key']}": line for line in lines}
     return [
-        Sensitivity(
-            name, line["title"], line["n"] or 0, base["value"], base.get("low"), base.get("high"), line["chance"]
-        )
+        BaseScore(name, line["title"], line["n"] or 0, base["value"], base.get("low"), base.get("high"), line["chance"])
         for name in CHANCE_LEVELS
         if (line := by_name.get(name)) and line.get("chance") is not None and (base := line["models"].get("base"))
     ]
 
 
-def find_most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
+def find_furthest_above_chance(tests: list[BaseScore]) -> BaseScore | None:
     """Return the test in which the base model is furthest above chance, or None if no test shows it above chance."""
-    informative = [test for test in tests if test.can_show_forgetting]
-    return max(informative, key=lambda test: (test.low or 0.0) - test.chance, default=None)
+    above_chance = [test for test in tests if test.can_show_forgetting]
+    return max(above_chance, key=lambda test: (test.low or 0.0) - test.chance, default=None)
 
 
-def explain_insensitivity(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
+def explain_chance_level(test: BaseScore, tests: list[BaseScore]) -> str | None:
     """Return a sentence that says why `test` cannot show forgetting, and which of `tests` can; None if it can.
 
     Example: "knowledge, by letters: the base model (0.262) is not clearly above chance (0.250), so this test cannot
@@ -75,7 +73,7 @@ def explain_insensitivity(test: Sensitivity, tests: list[Sensitivity]) -> str | 
     """
     if test.can_show_forgetting:
         return None
-    other = find_most_sensitive(tests)
+    other = find_furthest_above_chance(tests)
     alternative = f"'{other.title}' can" if other else "none of the tests can"
     if test.n < MIN_ITEMS:
         return f"{test.title}: too few items ({test.n}; {MIN_ITEMS} or more are needed); {alternative}."

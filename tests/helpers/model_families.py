@@ -48,7 +48,7 @@ VISION = {
 }
 
 
-def gemma3_with_vision(**text):
+def make_gemma3_config(**text):
     """Return a configuration like Gemma 3 4B: sizes under `text_config`, and a vision tower."""
     layers = {"num_hidden_layers": 2, "head_dim": 16, "sliding_window": 16}
     text_sizes = {**SIZES, **layers, "layer_types": ["sliding_attention", "full_attention"], **text}
@@ -61,7 +61,7 @@ APART = {
     "Gemma 3": lambda: Gemma3TextConfig(
         **SIZES, num_hidden_layers=2, head_dim=16, sliding_window=8, layer_types=["sliding_attention", "full_attention"]
     ),
-    "Gemma 3 with vision": gemma3_with_vision,
+    "Gemma 3 with vision": make_gemma3_config,
 }
 # Families in which a layer carries a state from one example to the next.
 STATEFUL = {
