@@ -69,12 +69,12 @@ def score_model(
     full_counts = matching.count_full(gold_segments, predicted_segments) if has_emotions else None
     predicts_emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
-    rates_of = partial(matching.compute_rates_with_interval, resamples=score.resamples, seed=seed)
-    full = {} if full_counts is None else rates_of(full_counts, suffix="_full")
+    compute_scores = partial(matching.compute_scores_with_interval, resamples=score.resamples, seed=seed)
+    full = {} if full_counts is None else compute_scores(full_counts, suffix="_full")
     level_scores = zip(taxonomy.levels, map(matching.compute_scores, levels), strict=True)
     metrics = {
         "comments": len(pairs),
-        **rates_of(path_counts),
+        **compute_scores(path_counts),
         **full,
         **average_over_leaves(leaves),
         "levels": {level: vars(scores) for level, scores in level_scores},

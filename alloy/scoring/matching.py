@@ -77,8 +77,8 @@ def count_nodes(levels: list[Counts], predicted: list[list[LabelPath]]) -> Count
     2. Count these nodes as multisets: two segments below one node count this node twice. An empty label is not a node.
     3. matched is the sum of the matches of all levels (`count_levels`).
 
-    Micro-averaged scores of these counts are hierarchical precision, recall and F1 (Kiritchenko, Matwin and Famili, Functional
-    Annotation of Genes Using Hierarchical Text Categorization, 2005).
+    The micro-averaged scores of these counts are hierarchical precision, recall and F1 (Kiritchenko, Matwin and Famili,
+    Functional Annotation of Genes Using Hierarchical Text Categorization, 2005).
 
     Example: gold is food > taste, predicted food > price. Of the two nodes, `food` matches: (1, 2, 2), F1 0.5.
     """
@@ -142,7 +142,9 @@ def compute_scores(counts: Counts) -> Scores:
     )
 
 
-def compute_rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float | None]:
+def compute_scores_with_interval(
+    counts: Counts, resamples: int, seed: int, suffix: str = ""
+) -> dict[str, float | None]:
     """Return the micro averages by name, and the 95 % interval of F1.
 
     With the suffix `_full`, the keys are `precision_full`, `recall_full`, `f1_full`, `f1_full_low` and `f1_full_high`.

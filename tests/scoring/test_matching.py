@@ -13,7 +13,7 @@ from alloy.scoring.matching import (
     Scores,
     as_multiset,
     compute_mean_depth,
-    compute_rates_with_interval,
+    compute_scores_with_interval,
     compute_scores,
     count_emotions,
     count_full,
@@ -142,10 +142,10 @@ def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
 
 def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
     counts = np.array([[1, 1, 1], [0, 1, 1]] * 20)
-    rates = compute_rates_with_interval(counts, 200, 0, "_full")
+    rates = compute_scores_with_interval(counts, 200, 0, "_full")
     assert list(rates) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
     assert rates["f1_full_low"] < rates["f1_full"] == 0.5 < rates["f1_full_high"]
-    assert list(compute_rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
+    assert list(compute_scores_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
 
 
 def make_paths(*texts: str) -> list[LabelPath]:

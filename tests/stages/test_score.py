@@ -107,7 +107,7 @@ def test_whole_paths_and_levels_by_hand() -> None:
     )
     # Paths: 2 matched, 4 predicted, 4 gold. L1: 3 matched of 4 and 4. Nodes: 5 matched, 8 predicted, 8 gold.
     assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
-    assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 0.75, "L2": 0.5}
+    assert {level: scores["f1"] for level, scores in found["levels"].items()} == {"L1": 0.75, "L2": 0.5}
     assert found["hierarchical"]["f1"] == 5 / 8
     assert found["mean_depth"] == 5 / 4
     assert found["comments"] == 3
@@ -132,7 +132,7 @@ def test_f1_falls_with_depth_if_only_the_leaf_is_wrong() -> None:
     right, near, far = taxonomy.leaves
     pairs = [make_pair([right], [predicted], levels=taxonomy.levels) for predicted in (near, far, right, right)]
     found = score_pairs(*pairs, taxonomy=taxonomy)
-    assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
+    assert {level: scores["f1"] for level, scores in found["levels"].items()} == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
     assert found["f1"] == 0.5
     assert found["nova_f1"] == pytest.approx(2 / 3)  # of the one gold label: precision 1, recall 1/2
     assert list(found["nova_levels"]) == ["L1", "L2", "L3"]
@@ -313,7 +313,7 @@ def test_the_stage_writes_metrics_under_the_name_of_the_model(project: Path) -> 
     voc = read_json("metrics/score/tuned.json")["tuned"]["voc"]
     # The article's: of two gold `Pairing` one is found, F1 = 2 * 1 / (1 + 2).
     assert (voc["comments"], voc["f1"], voc["nova_f1"]) == (2, 0.5, 0.6667)
-    assert {level: rates["f1"] for level, rates in voc["levels"].items()} == {"L1": 1.0, "L2": 0.5}
+    assert {level: scores["f1"] for level, scores in voc["levels"].items()} == {"L1": 1.0, "L2": 0.5}
     assert (voc["groups"]["tail"]["leaves"], voc["groups"]["unseen"]["gold"]) == (1, 2)
     assert read_jsonl("metrics/score/tuned.jsonl") == [
         {"id": "c0", "matched": 1, "predicted": 1, "gold": 1},
