@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.evidence.scorer import CASES, compute_scores, render_table
+from docs.evidence.scorer import CASES, score_comment, render_table
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/scorer.md"
 # The article's F1 and order-free F1, computed by hand.
@@ -31,7 +31,7 @@ def test_the_table_in_the_page_is_what_the_script_prints():
 
 @pytest.mark.parametrize(("case", "gold", "predicted"), [(case[0], *case[3:]) for case in CASES])
 def test_each_case_has_the_score_computed_by_hand(case, gold, predicted):
-    nova, _, _, honest = compute_scores(gold, predicted)
+    nova, _, _, honest = score_comment(gold, predicted)
     assert (nova, honest) == pytest.approx(WANTED[case])
 
 
