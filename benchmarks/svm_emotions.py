@@ -153,13 +153,13 @@ class Measurement:
     seconds: list[float]
 
 
-def read_training_comments(folder: Path) -> list[Comment]:
-    """Return the comments of a folder that `split` assigns to the training set."""
+def read_subset(folder: Path, subset: int) -> list[Comment]:
+    """Return the comments of a folder that `split` assigns to `subset`, TRAIN or TEST."""
     taxonomy = load_taxonomy(folder / "taxonomy.csv")
     survey = read_comments(folder / "comments.jsonl", taxonomy)
     split = Split()
     assignment, _ = divide_comments(survey, split.test, split.near_duplicate_threshold)
-    rows = (orjson.loads(survey.rows[index]) for index in np.flatnonzero(assignment == TRAIN).tolist())
+    rows = (orjson.loads(survey.rows[index]) for index in np.flatnonzero(assignment == subset).tolist())
     return [parse_comment(row, taxonomy) for row in rows]
 
 
@@ -216,7 +216,7 @@ def main() -> None:
         raise InputError("expected at least one folder; run python -m benchmarks.svm_emotions data/prepared/comments")
     result: Row = {"command": " ".join(["python -m benchmarks.svm_emotions", *sys.argv[1:]])}
     for folder in folders:
-        comments = read_training_comments(folder)
+        comments = read_subset(folder, TRAIN)
         result[folder.name] = {"comments": len(comments), **measure_methods(comments)}
     date = datetime.datetime.now(tz=datetime.UTC).date()
     out = Path(f"benchmarks/results/svm-emotions-cpu{os.cpu_count()}-{date}.json")

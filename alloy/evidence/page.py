@@ -18,6 +18,7 @@ PAGE_METRICS = (
     "voc.f1_full",
     "voc.f1",
     "leak",
+    "ifeval.leak",
     "mmlu.cloze_acc_norm",
     "mmlu.generated_acc",
     "ifeval.prompt_strict",
@@ -26,7 +27,8 @@ PAGE_METRICS = (
     "chat.leak",
     "answers.loops",
 )
-RUN_TABLE_METRICS = 8  # number of these metrics in the table of runs
+RUN_TABLE_METRICS = 9  # number of these metrics in the table of runs
+SAME = 0.001  # models whose metrics differ by less share a column; a note says how much they differ
 MAX_ANSWER_LENGTH = 400  # characters; longer answers are cut on the page
 
 
@@ -76,9 +78,7 @@ def list_columns(summary: Row) -> list[tuple[str, dict[str, Row]]]:
         ]
         if model == "tuned":
             columns += by_configuration
-        elif all(
-            _round_values(estimates) == _round_values(by_configuration[0][1]) for _, estimates in by_configuration
-        ):
+        elif all(_are_alike(estimates, by_configuration[0][1]) for _, estimates in by_configuration):
             columns.append((title, by_configuration[0][1]))
         else:
             columns += [(f"{title}, {label}", estimates) for label, estimates in by_configuration]
@@ -89,9 +89,11 @@ def _select_estimates(configuration: Row, model: str) -> dict[str, Row]:
     return {name: models[model] for name, models in configuration["metrics"].items() if model in models}
 
 
-def _round_values(estimates: dict[str, Row]) -> dict[str, float]:
-    """Return the values as the table shows them; they decide whether configurations share a column."""
-    return {name: round(estimate["value"], 3) for name, estimate in estimates.items()}
+def _are_alike(estimates: dict[str, Row], others: dict[str, Row]) -> bool:
+    """Return whether all values differ by less than `SAME`, as those of one model on two machines do."""
+    return estimates.keys() == others.keys() and all(
+        abs(estimate["value"] - others[name]["value"]) < SAME for name, estimate in estimates.items()
+    )
 
 
 def render_metric_table(summary: Row) -> list[str]:

@@ -16,7 +16,7 @@ def test_an_answer_becomes_one_escaped_line() -> None:
 
 
 def test_configurations_that_share_their_tests_share_a_column_for_base() -> None:
-    found = {"configurations": [make_row("A", 0.1), make_row("B", 0.1001)]}
+    found = {"configurations": [make_row("A", 0.10049), make_row("B", 0.10051)]}
     assert [title for title, _ in list_columns(found)] == ["base", "A", "B"]
 
 
