@@ -136,11 +136,7 @@ class PairedLoss:
             sums += self._sum_losses(*part)
         for name, value in zip(SUMS, sums.tolist(), strict=True):
             if not math.isfinite(value):
-                model = "base" if name == "base" else "tuned"
-                raise InputError(
-                    f"models/{model}: expected a finite loss on general row '{row['id']}', got {value}; train the "
-                    "model again, with a lower train.lr"
-                )
+                raise InputError(_describe_infinite_loss(name, row["id"], value))
         rounded = dict(zip(SUMS, (round(value, 6) for value in sums.tolist()), strict=True))
         return {"id": row["id"], "tokens": len(labels), **rounded, "truncated": example.truncated}
 
@@ -151,6 +147,18 @@ class PairedLoss:
         losses = [nll_loss(log_probs, labels, reduction="none") for log_probs in (base, tuned)]
         divergence = kl_div(tuned, base, reduction="none", log_target=True).sum(-1)
         return torch.stack([*losses, divergence]).double().sum(-1)
+
+
+def _describe_infinite_loss(name: str, row_id: str, value: float) -> str:
+    """Return the error about one of `SUMS` that is not finite. `train.lr` cannot change the base model."""
+    model = "base" if name == "base" else "tuned"
+    quantity = "KL divergence from the base model" if name == "kl" else "loss"
+    fix = (
+        "use another base model, or lower model.scratch.train.lr if it was trained from scratch"
+        if model == "base"
+        else "train the model again, with a lower train.lr"
+    )
+    return f"models/{model}: expected a finite {quantity} on general row '{row_id}', got {value}; {fix}"
 
 
 def open_models(base: Path, tuned: Path, rows: list[Row], max_length: int) -> PairedLoss:

@@ -32,8 +32,8 @@ def choose_commit(records: dict[str, Row], requested: str, folder: Path) -> str:
     if len(commits) > 1 or (requested_commit and commits and commits != [requested_commit]):
         raise InputError(
             f"{folder}: expected records of one commit{f', {requested_commit[:12]}' if requested_commit else ''}, got "
-            f"{', '.join(commit[:12] for commit in commits)}; runs of different commits cannot be compared, so remove "
-            "the other records"
+            f"{', '.join(commit[:12] for commit in commits)}; runs of different commits cannot be compared, so keep "
+            "the records of one commit, and remove the rest"
         )
     if commits:
         return commits[0]

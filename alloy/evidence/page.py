@@ -219,7 +219,9 @@ def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> 
 
     Without an axis, or if a run did not measure it, return a bar chart of the task metric per configuration.
     """
-    groups = {label: [to_run(metric) for metric in runs] for label, runs in group_records(experiment, records).items()}
+    groups = {
+        label: [to_run(record) for record in group] for label, group in group_records(experiment, records).items()
+    }
     axis = BY_NAME[experiment.axis] if experiment.axis else None
     if axis is None or any(run.read_estimate(axis) is None for runs in groups.values() for run in runs):
         heights: dict[str, list[float | None]] = {

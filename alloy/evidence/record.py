@@ -86,7 +86,9 @@ def read_records(folder: Path) -> dict[str, Row]:
     records = {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
     for name, record in records.items():
         if not isinstance(record, dict) or {"settings", "items", "measures", "commit"} - record.keys():
-            raise InputError(f"{folder / name}.json: not a record of a run; remove the file to run it again")
+            raise InputError(
+                f"{folder / name}.json: not a record of a run; remove this file, then run the command again"
+            )
     return records
 
 
@@ -102,7 +104,7 @@ def select_finished(runs: list[PlannedRun], records: dict[str, Row], folder: Pat
             expected, got = run.settings.get(different[0]), record["settings"].get(different[0])
             raise InputError(
                 f"{folder / run.name}.json: {different[0]}: expected {expected!r} as in the experiment, got {got!r}; "
-                "undo the change, or remove the record to run it again"
+                "undo the change in the experiment's file, or remove this record to repeat the run"
             )
         selected[run.name] = record
     return selected
@@ -138,7 +140,7 @@ def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, 
                 path for path, content in record["inputs"].items() if content != group[0]["inputs"].get(path)
             ]:
                 raise InputError(
-                    f"{record['run']} and {group[0]['run']}: made from different data ({different[0]}); run one "
-                    "of them again"
+                    f"{record['run']} and {group[0]['run']}: made from different data ({different[0]}), so they cannot "
+                    "be averaged; remove the record of one of them to repeat its run"
                 )
     return groups

@@ -75,8 +75,9 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
     Labels and descriptions are normalized (`normalize_text`). Models see and learn this spelling. Cells may be
     separated by commas, semicolons, tabs or bars, and the file may be UTF-8 or UTF-16.
 
-    A duplicate path and a label with a line break raise `InputError`. `warn` is called with a warning, which names both
-    lines, for each pair of labels that differ only in case or in characters that `normalize_text` changes.
+    Anything else raises `InputError`, also a duplicate path or a label with a line break. `warn` is called with a
+    warning, which names both lines, for each pair of labels that differ only in case or in characters that
+    `normalize_text` changes.
     """
     path = Path(path)
     require_file(path, "write a CSV file with columns L1,L2,...,description")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BLOCK = 512  # rows whose tokens are counted at a time
-ALL = "general"
+ALL_GENERAL = "general"  # the only group, if `mix.sources` is empty
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class RowSizes:
         row = self.row_index.read_row(int(indices[longest]))
         count = int((tokens > self.encoding.max_length).sum())
         return (
-            f"train.max_length: {count} or more rows have more than {self.encoding.max_length} tokens (the longest is "
+            f"train.max_length: at least {count} rows have more than {self.encoding.max_length} tokens (such as "
             f"'{row['id']}' of {row['source']} with {tokens[longest]}); raise train.max_length in the profile, or set "
             "train.on_long_row: drop"
         )
@@ -113,7 +113,7 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
     Raises `InputError` if a name with a weight matches no row, or if two groups share rows.
     """
     if not sources:
-        return {ALL: 1.0}, {ALL: list(range(len(kinds)))}
+        return {ALL_GENERAL: 1.0}, {ALL_GENERAL: list(range(len(kinds)))}
     weights: dict[str, float] = {}
     group_names: dict[str, set[str]] = {}
     for name, matched in _resolve_names(sources, {label for kind in kinds for label in kind[:2]}).items():
@@ -195,6 +195,10 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     except TooFewRowsError as shortage:
         left_out = sum((customer if shortage.name == CUSTOMER else general).count_too_long().values())
         raise InputError(_describe_shortage(shortage, mix, customer_target, general_target or 0, left_out)) from None
+    if not customers and not generals and total is not None:
+        raise InputError(
+            f"params.yaml: mix.total: no row is small enough for {total} {_name_unit(mix.unit)}; raise mix.total"
+        )
     if not customers and not generals:
         raise InputError(
             f"params.yaml: mix.ratio: {mix.ratio} takes only general rows, but there are none; lower mix.ratio, or add "
@@ -203,27 +207,30 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     return customers, generals
 
 
+def _name_unit(unit: Unit) -> str:
+    return {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[unit]
+
+
 def _describe_shortage(
     shortage: TooFewRowsError, mix: Mix, customer_target: int, general_target: int, left_out: int
 ) -> str:
-    unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
+    unit = _name_unit(mix.unit)
     repeat = [] if mix.repeat else ["set mix.repeat: true"]
-    available = (
-        f"{shortage.total}, each repeated {MAX_REPEATS} times" if mix.repeat and shortage.total else str(shortage.total)
-    )
-    available += f" ({left_out} rows have more than train.max_length tokens)" if left_out else ""
+    notes = [f"with each row {MAX_REPEATS} times"] if mix.repeat and shortage.total else []
+    notes += [f"{left_out} rows have more than train.max_length tokens"] if left_out else []
+    note = f" ({'; '.join(notes)})" if notes else ""
     total = mix.total if mix.budget is Budget.total else None
     if shortage.name == CUSTOMER:
         lower = f"lower mix.total to {math.floor(shortage.total / (1 - mix.ratio))}"
         return (
-            f"params.yaml: mix.total: {mix.total} needs {customer_target} customer {unit}, got {available}; "
+            f"params.yaml: mix.total: {mix.total} needs {customer_target} customer {unit}, got {shortage.total}{note}; "
             f"{_join_choices([lower, *repeat])}"
         )
-    if shortage.name != ALL:
+    if shortage.name != ALL_GENERAL:
         lower = "the weight or mix.ratio" if total is None else "the weight, mix.ratio or mix.total"
         return (
-            f"params.yaml: mix.sources.{shortage.name}: too few rows: none is left after {available} of "
-            f"{general_target} general {unit}; {_join_choices([f'lower {lower}', *repeat])}"
+            f"params.yaml: mix.sources.{shortage.name}: its rows ran out when the mix had {shortage.total} of "
+            f"{general_target} general {unit}{note}; {_join_choices([f'lower {lower}', *repeat])}"
         )
     more = "raise rehearse.rows" if mix.general is General.self else "add general data"
     if total is None:
@@ -233,7 +240,7 @@ def _describe_shortage(
         lower = f"lower mix.total to {math.floor(shortage.total / mix.ratio)}"
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {general_target} general {unit} for {customer_target} customer "
-        f"{unit}, got {available}; {_join_choices([more, lower, *repeat])}"
+        f"{unit}, got {shortage.total}{note}; {_join_choices([more, lower, *repeat])}"
     )
 
 

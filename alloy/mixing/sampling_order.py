@@ -1,4 +1,6 @@
-"""The random order in which rows are sampled, and their positions in the mix. Both depend only on seed and id.
+"""The random order in which rows are sampled, and their positions in the mix.
+
+Both depend only on the seed and the id, and the position of a repeated row on the number of the repetition.
 
 1. A row's rank is a hash of the seed and its id. Rows are taken by rank, the lowest first.
 2. A sampled row's position is another hash of the seed and its id, from 0 to 2**64. The mix puts general rows among the

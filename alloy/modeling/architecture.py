@@ -14,11 +14,11 @@ NO_LIMIT = 2**31  # context length in tokens of a model without a limit, such as
 FULL = "full_attention"
 
 
-def load_config(folder: str | Path, revision: str | None = None) -> Any:  # noqa: ANN401 (each model has its own class)
-    """Return the configuration of the causal language model in `folder`. No code of the model is run."""
+def load_config(model: str | Path, revision: str | None = None) -> Any:  # noqa: ANN401 (each model has its own class)
+    """Return the configuration of a causal language model, in a folder or on the hub. No code of the model is run."""
     from transformers import AutoConfig
 
-    config: Any = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=False)
+    config: Any = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
     return find_language_model(config)[1]
 
 
@@ -50,6 +50,7 @@ def get_layer_types(config: "PreTrainedConfig") -> list[str]:
 
     `full_attention` and `sliding_attention` keep the keys and values of each token. `linear_attention` (also for state
     space models), `conv` and `hybrid` keep a state. If transformers does not know the types, they are `unknown`.
+    `recurrent` is our name for layers that keep a state outside the caches of transformers.
     """
     from transformers.cache_utils import get_layer_types_and_kwargs
 
@@ -59,7 +60,7 @@ def get_layer_types(config: "PreTrainedConfig") -> list[str]:
     except (AttributeError, KeyError, TypeError, ValueError):
         layer_types = ["unknown"] * int(getattr(sizes, "num_hidden_layers", 1))
     if getattr(find_language_model(config)[0], "_is_stateful", False) and not any(map(keeps_state, layer_types)):
-        return ["recurrent"] * len(layer_types)  # keeps a state outside the caches of transformers
+        return ["recurrent"] * len(layer_types)
     return list(layer_types)
 
 

@@ -1,4 +1,4 @@
-"""The two metrics that a sweep trades off: the task, and a general ability (the axis) with the loss that is allowed."""
+"""The two metrics that a sweep trades off: the task, and a general ability (the axis) with the largest allowed drop."""
 
 from difflib import get_close_matches
 from math import inf
@@ -9,11 +9,11 @@ from alloy.core.files import InputError, Row
 TASK_METRIC = BY_NAME["voc.f1"]
 DEFAULT_AXIS = "mmlu.acc"  # the general ability, if no other is chosen
 DEFAULT_LIMIT = 0.02
-LM_EVAL_PREFIX = "general."  # prefix of lm-eval tasks that the profile names: `general.<task> <metric>`
+LM_EVAL_PREFIX = "general."  # of the tasks that the profile lists in `general`: `general.<task> <metric>`
 
 
 def list_axes() -> dict[str, Metric]:
-    """Return the metrics of general ability by name; tasks of lm-eval are not among them."""
+    """Return the metrics of general ability by name, without the tasks that the profile lists in `general`."""
     return {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK_METRIC.part}
 
 
@@ -35,7 +35,7 @@ def get_short_title(metric: Metric) -> str:
 
 
 def choose_limit(text: str, gate_limit: float | None, metric: Metric) -> float:
-    """Return the largest loss of `metric` that is allowed: `text` as a number, else the gate's, else `DEFAULT_LIMIT`.
+    """Return the largest drop of `metric` that is allowed: `text` as a number, else the gate's, else `DEFAULT_LIMIT`.
 
     A limit on a share is from 0 to 1; a limit on a metric with a unit, such as nats, may be larger.
     """
@@ -52,7 +52,7 @@ def choose_limit(text: str, gate_limit: float | None, metric: Metric) -> float:
 
 
 def compute_drop(change: Row, metric: Metric) -> Row:
-    """Return the loss `{value, low?, high?}` from a metric's change. If it is below 0, the metric got better."""
+    """Return by how much a metric got worse, `{value, low?, high?}`, from its change. Below 0, it got better."""
     if not metric.higher_is_better:
         return {key: change[key] for key in ("value", "low", "high") if key in change}
     swapped = {"value": "value", "low": "high", "high": "low"}

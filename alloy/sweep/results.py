@@ -141,7 +141,7 @@ def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
     again = f"run `dvc exp remove {name}`, then `make sweep`" if is_experiment else "run `dvc repro`"
     lock = read_lock(rev)
     if not is_finished(lock):
-        raise InputError("not finished; run `make sweep` to finish the run")
+        raise InputError(f"not finished; run `{'make sweep' if is_experiment else 'dvc repro'}` to finish the run")
     different = [path for path, content in select_shared_hashes(lock).items() if content != shared[path]]
     if different:
         raise InputError(f"{different[0]} differs from the workspace, so metrics cannot be compared; {again}")

@@ -164,8 +164,8 @@ def read_checkpoint_interval() -> float:
         seconds = math.nan
     if not seconds >= 0:
         raise InputError(
-            f"ALLOY_CHECKPOINT_SECONDS: expected a number of seconds such as 30, 0 or more, got '{text}'; change or "
-            "unset it"
+            f"ALLOY_CHECKPOINT_SECONDS: expected a number of seconds of at least 0, such as 30, got '{text}'; "
+            "change or unset the variable"
         )
     return seconds
 

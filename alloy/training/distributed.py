@@ -106,8 +106,8 @@ def launch_processes(module: str, *, gpu: bool) -> None:
             os.execvp(command[0], command)  # not a child process: a signal to this process must reach the training
         except FileNotFoundError:
             raise InputError(
-                f"SLURM_JOB_NUM_NODES: the command {command[0]}, which starts the other nodes, is not installed; run "
-                "on a node with Slurm's commands, or unset the variable"
+                f"SLURM_JOB_NUM_NODES: the command {command[0]}, which starts the training on all nodes, is not "
+                "installed; run on a node with Slurm's commands, or unset the variable"
             ) from None
     if gpus > 1 and "RANK" not in os.environ:  # ALLOY_PROCESSES=1: the Trainer would use all visible GPUs
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]

@@ -83,7 +83,7 @@ def untie_targets(model: Any, targets: list[str]) -> None:  # noqa: ANN401 (a Pr
     if hasattr(head.weight, "ds_id"):  # under ZeRO-3 this process has only a part of them
         raise InputError(
             "train.lora.targets: the output layer and the embeddings are tied in this model, and they cannot be untied "
-            "under zero3; remove both from train.lora.targets, or change train.deepspeed: zero3"
+            "under zero3; remove both from train.lora.targets, or set train.deepspeed: zero2"
         )
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
     for config in (model.config, get_text_config(model.config)):

@@ -148,7 +148,8 @@ def pack_examples(dataset: "Dataset", train: Train) -> "tuple[Dataset, list[list
 def count_by_source(examples: Examples, order: list[int]) -> dict[str, Row]:
     """Return what a training run used of each source. `order` has the indices of the rows that it used, in all epochs.
 
-    `examples` counts each example once. `passes`, `tokens` and `loss_tokens` count it each time that it was seen.
+    In the result, `examples` counts each example once. `passes`, `tokens` and `loss_tokens` count it each time that it
+    was seen.
     """
     times = np.bincount(order, minlength=len(examples.row_examples))
     names = sorted(set(examples.sources))

@@ -45,7 +45,7 @@ def save_trained_model(job: TrainingJob, trainer: "MixTrainer", folder: Path, re
 
 
 def _save_adapter(model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401 (a PeftModel)
-    # PEFT would also save the embeddings of an adapter, but these are the unchanged embeddings of the base model.
+    # For an adapter on the embeddings, PEFT would also save the embeddings themselves, which are the base model's.
     model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
 
 

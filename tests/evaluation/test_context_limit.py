@@ -23,7 +23,15 @@ def make_question(text: str) -> Row:
     return {"subject": "reading", "question": text, "choices": ["red", "green", "blue", "pink"], "answer": 0}
 
 
-SHOWN = [make_question("What colour is the hat?")]
+DEV_ROWS = [make_question("What colour is the hat?")]
+
+
+def make_generated_tasks(rows: dict[str, dict[str, list[Row]]], model: Any, mmlu: Mmlu) -> list[Any]:
+    """Return the tasks of the third form, generated answers, with their requests."""
+    _cloze, _letters, (tasks, _) = make_forms(rows, mmlu)
+    for task in tasks:
+        task.build_all_requests(apply_chat_template=True, chat_template=model.apply_chat_template)
+    return tasks
 
 
 @pytest.fixture(scope="module")
@@ -39,27 +47,25 @@ def test_a_question_that_is_too_long_in_one_form_is_skipped_in_all(model: Any, c
     test = [make_question("What colour is the door?"), make_question(LONG), make_question("What colour is the lamp?")]
     mmlu = Mmlu(cloze=cloze, fewshot=0, max_new_tokens=4)
     rows = ask_questions(
-        model, {"reading": {"test": test, "dev": SHOWN}, "long": {"test": [test[1]], "dev": SHOWN}}, mmlu
+        model, {"reading": {"test": test, "dev": DEV_ROWS}, "long": {"test": [test[1]], "dev": DEV_ROWS}}, mmlu
     )
     assert [row["id"] for row in rows] == ["reading/0", "reading/2"]  # indices in the file
     assert compute_metrics(rows, show_choices=True)["questions"] == 2
 
 
 def test_a_question_fits_if_its_longest_answer_does(model: Any) -> None:
-    rows = {"reading": {"test": [make_question("What colour is the door?")], "dev": SHOWN}}
-    tasks, _ = make_forms(rows, Mmlu(fewshot=0))[2]
-    tasks[0].build_all_requests(apply_chat_template=True, chat_template=model.apply_chat_template)
-    prompt = len(model.tok_encode(tasks[0].instances[0].args[0]))
+    rows = {"reading": {"test": [make_question("What colour is the door?")], "dev": DEV_ROWS}}
+    (task,) = make_generated_tasks(rows, model, Mmlu(fewshot=0))
+    prompt = len(model.tok_encode(task.instances[0].args[0]))
     for answer, over in ((CONTEXT - prompt, set[int]()), (CONTEXT - prompt + 1, {0})):
-        tasks, _ = make_forms(rows, Mmlu(fewshot=0, max_new_tokens=answer))[2]
-        tasks[0].build_all_requests(apply_chat_template=True, chat_template=model.apply_chat_template)
-        assert find_over_context(model, tasks[0].instances) == over
+        (task,) = make_generated_tasks(rows, model, Mmlu(fewshot=0, max_new_tokens=answer))
+        assert find_over_context(model, task.instances) == over
 
 
 def test_a_benchmark_without_a_question_that_fits_is_an_error(model: Any) -> None:
     with pytest.raises(InputError, match=r"^mmlu: .*mmlu\.fewshot.*mmlu\.max_new_tokens"):
         ask_questions(
-            model, {"reading": {"test": [make_question(LONG)], "dev": SHOWN}}, Mmlu(fewshot=0, max_new_tokens=4)
+            model, {"reading": {"test": [make_question(LONG)], "dev": DEV_ROWS}}, Mmlu(fewshot=0, max_new_tokens=4)
         )
 
 

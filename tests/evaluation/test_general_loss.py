@@ -188,5 +188,7 @@ def test_weights_that_are_not_finite_are_an_error_that_names_the_row(models: tup
         broken.model.norm.weight[0] = torch.nan
     broken.save_pretrained(tmp_path)
     TOKENS.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"^models/tuned: .*'0'.* got nan"):
+    with pytest.raises(InputError, match=r"^models/tuned: .*'0'.* got nan; .* train\.lr$"):
         measure_loss(models[0], tmp_path, ROWS[:1])
+    with pytest.raises(InputError, match=r"^models/base: .*'0'.* got nan; .* model\.scratch\.train\.lr "):
+        measure_loss(tmp_path, models[0], ROWS[:1])

@@ -18,6 +18,7 @@ def commit_all(project: Path) -> None:
 
 
 def make_environment() -> dict[str, str]:
+    """Return the environment of `alloy evidence`, with Alloy and the test helpers on PYTHONPATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"}
 

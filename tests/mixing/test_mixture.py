@@ -10,7 +10,7 @@ import pytest
 
 from alloy.core.files import InputError, Row, find_files, is_jsonl, read_jsonl
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.mixture import ALL, BLOCK, RowSizes, draw_mixture, group_kinds
+from alloy.mixing.mixture import ALL_GENERAL, BLOCK, RowSizes, draw_mixture, group_kinds
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.settings import Budget, General, Mix, Unit
@@ -433,6 +433,13 @@ def test_ratio_1_without_general_rows_names_the_ratio() -> None:
     assert fail_mix(Mix(ratio=1), make_customer_rows(5), []).startswith("params.yaml: mix.ratio: 1.0 ")
 
 
+def test_a_total_below_the_size_of_every_row_names_the_total(tokenizer) -> None:
+    sizes = [make_row_sizes(make(5), Unit.tokens, tokenizer) for make in (make_customer_rows, make_general_rows)]
+    mix = Mix(ratio=0.5, unit=Unit.tokens, budget=Budget.total, total=2)
+    with pytest.raises(InputError, match=r"^params\.yaml: mix\.total: .*\b2 tokens; raise mix\.total$"):
+        draw_mixture(mix, *sizes)
+
+
 def test_rows_are_repeated_only_if_needed_and_counted() -> None:
     general = make_row_sizes(make_general_rows(10))
     found = draw_mixture(Mix(ratio=0.5, repeat=True), make_row_sizes(make_customer_rows(25)), general)[1]
@@ -456,7 +463,7 @@ KINDS = [
 
 
 def test_without_weights_all_general_rows_are_one_group() -> None:
-    assert group_kinds({}, KINDS) == ({ALL: 1.0}, {ALL: [0, 1, 2, 3, 4, 5]})
+    assert group_kinds({}, KINDS) == ({ALL_GENERAL: 1.0}, {ALL_GENERAL: [0, 1, 2, 3, 4, 5]})
 
 
 @pytest.mark.parametrize(

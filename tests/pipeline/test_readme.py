@@ -30,6 +30,52 @@ def make_stage_table() -> str:
     return "\n".join(rows)
 
 
+EVIDENCE_COLUMNS = {
+    "voc.f1_full": "F1, topic and emotion",
+    "ifeval.leak": "IFEval answers that are customer labels",
+    "mmlu.cloze_acc_norm": "correct answers to science questions",
+    "loss.general": "loss on general text",
+}
+EVIDENCE_ROWS = {
+    "mix.ratio 0": "tuned on reviews only",
+    "mix.ratio 0.1": "tuned with 10 % general examples",
+    "mix.ratio 0.25": "tuned with 25 % general examples",
+    "mix.ratio 0.5": "tuned with 50 % general examples",
+}
+ANSWER_LENGTH = 32
+
+
+def format_estimate(estimate: dict | None) -> str:
+    """Return a value with its interval as the README shows it."""
+    if not estimate:
+        return ""
+    interval = f" ({estimate['low']:.2f} to {estimate['high']:.2f})" if "low" in estimate else ""
+    return f"{estimate['value']:.2f}{interval}"
+
+
+def evidence_table() -> str:
+    """Return the table of the experiment `mams`: one row per model, with its answer to one question."""
+    summary = json.loads((ROOT / "docs/evidence/mams.json").read_text())
+    configurations = {found["label"]: found["metrics"] for found in summary["configurations"]}
+    first = next(iter(configurations.values()))
+    models = [("base model", {name: first[name]["base"] for name in EVIDENCE_COLUMNS}, summary["answers"]["base"])]
+    for label, title in EVIDENCE_ROWS.items():
+        estimates = {name: configurations[label][name]["tuned"] for name in EVIDENCE_COLUMNS}
+        models.append((title, estimates, summary["answers"]["tuned"][label]))
+    svm = {name: first[name].get("svm") for name in EVIDENCE_COLUMNS}
+    lines = [["model", *EVIDENCE_COLUMNS.values(), f'"{summary["answers"]["prompt"]}"']]
+    lines.append(["---"] * len(lines[0]))
+    for title, estimates, answer in models:
+        shown = answer if len(answer) <= ANSWER_LENGTH else f"{answer[:ANSWER_LENGTH]}..."
+        lines.append([title, *(format_estimate(estimates[name]) for name in EVIDENCE_COLUMNS), f"`{shown}`"])
+    lines.append(["linear SVM, all 3,549 reviews", *(format_estimate(svm[name]) for name in EVIDENCE_COLUMNS), ""])
+    return "\n".join("|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines)
+
+
+def test_the_table_of_the_experiment_matches_its_results():
+    assert evidence_table() in README, f"put this into README.md:\n{evidence_table()}"
+
+
 def test_the_table_of_stages_matches_dvc_yaml():
     assert make_stage_table() in README, f"put this into README.md:\n{make_stage_table()}"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.evidence.scorer import CASES, score_comment, render_table
+from docs.evidence.scorer import CASES, render_table, score_comment
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/scorer.md"
 # The article's F1 and order-free F1, computed by hand.

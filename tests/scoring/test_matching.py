@@ -61,18 +61,18 @@ def test_a_missing_answer_is_an_error() -> None:
         count_matches([["a"], ["b"]], [["a"]])
 
 
-def test_rates_match_a_hand_computed_example() -> None:
+def test_scores_match_a_hand_computed_example() -> None:
     # 3 of 4 predicted are right, 3 of 6 are found: F1 = 2 * 3 / (4 + 6).
     assert compute_scores(np.array([[1, 2, 4], [2, 2, 2]])) == Scores(precision=0.75, recall=0.5, f1=0.6)
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
-    rates = compute_scores(np.array([[3, 5, 4], [0, 2, 3]]))
-    assert rates.f1 == pytest.approx(2 * rates.precision * rates.recall / (rates.precision + rates.recall))
+    scores = compute_scores(np.array([[3, 5, 4], [0, 2, 3]]))
+    assert scores.f1 == pytest.approx(2 * scores.precision * scores.recall / (scores.precision + scores.recall))
 
 
 @pytest.mark.parametrize("counts", [[[0, 0, 3]], [[0, 3, 0]], [[0, 0, 0]], [[0, 2, 2]]])
-def test_rates_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
+def test_scores_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
     assert compute_scores(np.array(counts)) == Scores(0.0, 0.0, 0.0)
 
 
@@ -114,8 +114,8 @@ def test_the_order_of_labels_and_comments_does_not_matter(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> None:
     gold, predicted = make_labels(seed)
-    rates, swapped = compute_scores(count_matches(gold, predicted)), compute_scores(count_matches(predicted, gold))
-    assert (rates.precision, rates.recall, rates.f1) == (swapped.recall, swapped.precision, swapped.f1)
+    scores, swapped = compute_scores(count_matches(gold, predicted)), compute_scores(count_matches(predicted, gold))
+    assert (scores.precision, scores.recall, scores.f1) == (swapped.recall, swapped.precision, swapped.f1)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,9 +123,9 @@ def test_with_one_label_per_comment_f1_equals_micro_f1_of_scikit_learn(seed: int
     rng = random.Random(seed)
     gold = rng.choices("abcdefgh", [8, 4, 2, 1, 1, 1, 1, 1], k=300)
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefgh") for label in gold]
-    rates = compute_scores(count_matches([[label] for label in gold], [[label] for label in predicted]))
-    assert rates.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
-    assert 0.5 < rates.f1 < 0.8
+    scores = compute_scores(count_matches([[label] for label in gold], [[label] for label in predicted]))
+    assert scores.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
+    assert 0.5 < scores.f1 < 0.8
 
 
 def test_with_different_labels_f1_equals_micro_f1_of_scikit_learn() -> None:
@@ -140,11 +140,11 @@ def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
     assert as_multiset([]) == set()
 
 
-def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
+def test_scores_with_an_interval_are_named_with_a_suffix() -> None:
     counts = np.array([[1, 1, 1], [0, 1, 1]] * 20)
-    rates = compute_scores_with_interval(counts, 200, 0, "_full")
-    assert list(rates) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
-    assert rates["f1_full_low"] < rates["f1_full"] == 0.5 < rates["f1_full_high"]
+    scores = compute_scores_with_interval(counts, 200, 0, "_full")
+    assert list(scores) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
+    assert scores["f1_full_low"] < scores["f1_full"] == 0.5 < scores["f1_full_high"]
     assert list(compute_scores_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
 
 
@@ -185,28 +185,28 @@ def draw_paths(seed: int, comments: int, max_segments: int) -> list[list[LabelPa
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_per_comment_hierarchical_rates_equal_hiclass(seed: int) -> None:
+def test_with_one_label_per_comment_hierarchical_scores_equal_hiclass(seed: int) -> None:
     from hiclass import metrics
 
     gold, predicted = draw_paths(seed, 80, 1), draw_paths(seed + 100, 80, 1)
     # Two predictions that end above a leaf.
     predicted[0] = [(predicted[0][0][0], "", "")]
     predicted[1] = [(*predicted[1][0][:2], "")]
-    rates = compute_scores(count_nodes(count_levels(gold, predicted, 3), predicted))
+    scores = compute_scores(count_nodes(count_levels(gold, predicted, 3), predicted))
     sides = [np.array([paths[0] for paths in side]) for side in (gold, predicted)]
     expected = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
-    assert [rates.precision, rates.recall, rates.f1] == pytest.approx(expected)
-    assert rates.precision != rates.recall
+    assert [scores.precision, scores.recall, scores.f1] == pytest.approx(expected)
+    assert scores.precision != scores.recall
 
 
-def test_with_two_labels_without_a_shared_ancestor_hierarchical_rates_equal_hiclass() -> None:
+def test_with_two_labels_without_a_shared_ancestor_hierarchical_scores_equal_hiclass() -> None:
     from hiclass import metrics
 
     gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
     predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
-    rates = compute_scores(count_nodes(count_levels(gold, predicted, 2), predicted))
+    scores = compute_scores(count_nodes(count_levels(gold, predicted, 2), predicted))
     expected = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
-    assert [rates.precision, rates.recall, rates.f1] == pytest.approx(expected)
+    assert [scores.precision, scores.recall, scores.f1] == pytest.approx(expected)
 
 
 def test_mean_depth_matches_a_hand_computed_example() -> None:
@@ -215,7 +215,7 @@ def test_mean_depth_matches_a_hand_computed_example() -> None:
     assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
 
 
-def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
+def test_a_predicted_segment_counts_for_only_one_gold_segment() -> None:
     assert compute_mean_depth(count_levels([make_paths("abc", "abd")], [make_paths("abc")], 3)) == 1.5
 
 
@@ -238,12 +238,12 @@ EMOTIONS = {
     "another emotion": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1)),
     "no predicted emotion": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1)),
     "the right emotion of another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 0)),
-    "one of two equal paths, in another order": (
+    "two equal paths, emotions in another order": (
         make_segments(("a", "joy"), ("a", "anger")),
         make_segments(("a", "anger"), ("a", "joy")),
         (2, 2),
     ),
-    "one of two equal paths": (
+    "two equal paths, one right emotion": (
         make_segments(("a", "joy"), ("a", "joy")),
         make_segments(("a", "anger"), ("a", "joy")),
         (1, 2),

@@ -1,4 +1,4 @@
-"""Predictions are paired with their comments; predictions of other comments are an error of one line."""
+"""Predictions are paired with their comments; each prediction of another comment is one line of the error."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def read_error(predictions: list[Row], source: Path = SOURCE) -> str:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_predictions_may_answer_only_the_first_comments(count: int) -> None:
+def test_predictions_of_just_the_first_comments_are_accepted(count: int) -> None:
     assert align_predictions(GOLD, [make_prediction(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
 
 

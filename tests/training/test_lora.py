@@ -66,12 +66,22 @@ def test_a_saved_merged_model_has_the_logits_of_its_adapter(tmp_path, tied, targ
     assert (expected - compute_logits(make_tiny_model(tied))).abs().max() > 0.01
     train = Train(lr=1e-3, method=Method.lora, lora=Lora(rank=2, targets=targets))
     base = make_tiny_model(tied)
-    job = TrainingJob("train", "train", "", train, 0, base.config, make_tokenizer(), lambda _: base, tmp_path)
+    job = TrainingJob(
+        stage="train",
+        section="train",
+        key="",
+        train=train,
+        seed=0,
+        config=base.config,
+        tokenizer=make_tokenizer(),
+        load_model=lambda _: base,
+        output=tmp_path,
+    )
     save_trained_model(job, Trainer(model), tmp_path / "out", {})
     loaded = load_weights(tmp_path / "out", torch.float32).eval()
     torch.testing.assert_close(compute_logits(loaded), expected, atol=1e-4, rtol=1e-4)
-    ends = targets in (TARGETS["the output layer"], TARGETS["the embeddings"])
-    assert read_json(tmp_path / "out/config.json")["tie_word_embeddings"] == (tied and not ends)
+    adapts_tied_layer = targets in (TARGETS["the output layer"], TARGETS["the embeddings"])
+    assert read_json(tmp_path / "out/config.json")["tie_word_embeddings"] == (tied and not adapts_tied_layer)
 
 
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=TARGETS)
@@ -85,7 +95,7 @@ def test_an_adapter_that_is_not_merged_has_the_same_logits_on_a_tied_base(tmp_pa
 
 @pytest.mark.parametrize("name", ["Gemma 3 with vision", *STATEFUL])
 @pytest.mark.parametrize("targets", [["all-linear"], ["q_proj", "v_proj"]], ids=["all", "some"])
-def test_adapters_are_on_layers_that_text_uses_and_merge_in_every_family(tmp_path: Path, name, targets):
+def test_adapters_of_stateful_and_vision_models_are_on_text_layers_and_can_be_merged(tmp_path: Path, name, targets):
     before = compute_logits(build_model(name))
     model = add_adapter(build_model(name), targets)
     names = [key for key, parameter in model.named_parameters() if parameter.requires_grad]
