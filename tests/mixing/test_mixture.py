@@ -157,7 +157,7 @@ def test_with_stop_the_error_names_the_longest_row(tokenizer) -> None:
     customer_rows = [*make_long_customers(30), make_chat("longest", CUSTOMER, CUSTOMER, 90)]
     length = count_lengths(customer_rows, tokenizer)["longest"]
     with pytest.raises(
-        InputError, match=rf"^train\.max_length: 21 or more rows .* {LIMIT} .*'longest' of customer .*\b{length}\b"
+        InputError, match=rf"^train\.max_length: at least 21 rows .* {LIMIT} .*'longest' of customer .*\b{length}\b"
     ):
         draw_mixture(
             Mix(),
