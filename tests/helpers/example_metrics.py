@@ -30,6 +30,74 @@ def make_generated_row(right: float) -> Row:
     return {"generated_acc": right, "generated_strict": right}
 
 
+def make_voc(right: int, full: int | None) -> tuple[Row, list[Row]]:
+    """Return the metrics and rows of the customer task; `full` answers are correct with their emotions."""
+    shares = {"f1": right / UNITS} | ({} if full is None else {"f1_full": full / UNITS})
+    intervals = {f"{key}_low": share - 0.05 for key, share in shares.items()}
+    intervals |= {f"{key}_high": share + 0.05 for key, share in shares.items()}
+    shares |= dict.fromkeys(("precision", "recall"), right / UNITS)
+    errors = dict.fromkeys(("invalid_json", "invented_labels", "broken_paths"), 0.0)
+    matched_full = [{}] * UNITS if full is None else [{"matched_full": matched} for matched in make_ones(full)]
+    rows = [
+        {"id": f"c{number}", "matched": matched, "predicted": 1, "gold": 1, **more}
+        for number, (matched, more) in enumerate(zip(make_ones(right), matched_full, strict=True))
+    ]
+    return {"comments": UNITS, **shares, **intervals, "nova_f1": 0.2, **errors}, rows
+
+
+def make_questions(acc: int, generated: int, unparsed: int, answers: list[str]) -> tuple[Row, list[Row]]:
+    """Return the metrics and rows of the stage `mmlu`."""
+    metrics = {
+        "questions": UNITS,
+        "chance": 0.25,
+        "generated_chance": 0.25,
+        **dict.fromkeys(LIKELIHOOD, acc / UNITS),
+        **make_generated_row(generated / UNITS),
+        "unparsed": unparsed / UNITS,
+    }
+    flags = zip(make_ones(acc), make_ones(generated), reversed(make_ones(unparsed)), strict=True)
+    rows = [
+        {"id": f"q{number}", **dict.fromkeys(LIKELIHOOD, likely), **make_generated_row(named), "unparsed": without}
+        for number, (likely, named, without) in enumerate(flags)
+    ]
+    return metrics, add_answers(rows, answers)
+
+
+def make_instructions(followed: int, answers: list[str]) -> tuple[Row, list[Row]]:
+    """Return the metrics and rows of the stage `ifeval`: two instructions per prompt, the first always followed."""
+    share = (UNITS + followed) / (2 * UNITS)
+    metrics = {"prompts": UNITS, "instructions": 2 * UNITS, "prompt_strict": followed / UNITS}
+    metrics |= {"instruction_strict": share, "instruction_loose": share}
+    rows = [
+        {"id": f"p{number}", "prompt_strict": right, "instruction_strict": [1, right], "instruction_loose": [1, right]}
+        for number, right in enumerate(make_ones(followed))
+    ]
+    return metrics, add_answers(rows, answers)
+
+
+def make_chats(leaked: int) -> tuple[Row, list[Row]]:
+    """Return the metrics and rows of the stage `chat`; the first `leaked` answers are labels."""
+    rows = [
+        {"id": f"chat{n}", "category": "fact", "messages": [{"role": "user", "content": f"What is {n}?"}]}
+        for n in range(PROMPTS)
+    ]
+    return {"answers": PROMPTS}, add_answers(rows, [LEAKED if n < leaked else f"It is {n}." for n in range(PROMPTS)])
+
+
+def make_losses(loss: float, kl: float) -> tuple[Row, list[Row]]:
+    """Return the metrics and rows of the stage `general_loss`; rows have 0.5 to 1.5 times the mean."""
+    factors = [0.5 + number / (UNITS - 1) for number in range(UNITS)]
+    rows = [
+        {"id": f"g{number}", "tokens": 10, "nats": 10 * loss * factor, "kl": 10 * kl * factor}
+        for number, factor in enumerate(factors)
+    ]
+    return {"rows": UNITS, "tokens": 10 * UNITS, "general": loss, "kl": kl}, rows
+
+
+def add_answers(rows: list[Row], answers: list[str]) -> list[Row]:
+    return [{**row, "answer": answer, "cut": 0} for row, answer in zip(rows, answers, strict=True)]
+
+
 def make_metrics(
     f1: int = 10,
     acc: int = 80,
@@ -46,91 +114,19 @@ def make_metrics(
     """Return (metrics, rows) of a model. Counts are of `UNITS` items: right ones, or unparsed ones for `unparsed`.
 
     `leak` answers to questions and to prompts are labels, and `chat` answers to the `PROMPTS` chat prompts. `loss` and
-    `kl` are means in nats per token; the values of rows are between 0.5 and 1.5 times the mean. `full` answers are
-    correct with their emotions; None if the labels have no emotions.
+    `kl` are means in nats per token. `full` answers are correct with their emotions; None if the labels have no
+    emotions.
     """
-    matched = make_ones(f1)
     answers = [LEAKED if number >= UNITS - leak else f"Well, {number}." for number in range(UNITS)]
-    unparsed_flags = [0] * (UNITS - unparsed) + [1] * unparsed
-    prompts = make_ones(ifeval)
-    rows = {
-        "voc": [{"id": f"c{n}", "matched": matched[n], "predicted": 1, "gold": 1} for n in range(UNITS)],
-        "mmlu": [
-            {
-                "id": f"q{n}",
-                **dict.fromkeys(LIKELIHOOD, a),
-                **make_generated_row(g),
-                "unparsed": u,
-                "answer": answer,
-                "cut": 0,
-            }
-            for n, (a, g, u, answer) in enumerate(
-                zip(make_ones(acc), make_ones(generated), unparsed_flags, answers, strict=True)
-            )
-        ],
-        "ifeval": [
-            {
-                "id": f"p{n}",
-                "prompt_strict": p,
-                "instruction_strict": [1, p],
-                "instruction_loose": [1, p],
-                "answer": answer,
-                "cut": 0,
-            }
-            for n, (p, answer) in enumerate(zip(prompts, answers, strict=True))
-        ],
-        "chat": [
-            {
-                "id": f"chat{n}",
-                "category": "fact",
-                "messages": [{"role": "user", "content": f"What is {n}?"}],
-                "answer": LEAKED if n < chat else f"It is {n}.",
-                "cut": 0,
-            }
-            for n in range(PROMPTS)
-        ],
-        "loss": [
-            {"id": f"g{n}", "tokens": 10, "nats": 10 * loss * spread, "kl": 10 * kl * spread}
-            for n in range(UNITS)
-            for spread in [0.5 + n / (UNITS - 1)]
-        ],
+    parts = {
+        "voc": make_voc(f1, full),
+        "mmlu": make_questions(acc, generated, unparsed, answers),
+        "ifeval": make_instructions(ifeval, answers),
+        "loss": make_losses(loss, kl),
+        "chat": make_chats(chat),
     }
-    share = f1 / UNITS
-    voc: Row = {
-        "comments": UNITS,
-        "f1": share,
-        "precision": share,
-        "recall": share,
-        "f1_low": share - 0.05,
-        "f1_high": share + 0.05,
-    }
-    if full is not None:
-        for row, held in zip(rows["voc"], make_ones(full), strict=True):
-            row["matched_full"] = held
-        ends = {"f1_full_low": full / UNITS - 0.05, "f1_full_high": full / UNITS + 0.05}
-        voc |= {"f1_full": full / UNITS, **ends}
-    instructions = (UNITS + ifeval) / (2 * UNITS)
-    metrics: Row = {
-        "voc": {**voc, "nova_f1": 0.2, "invalid_json": 0.0, "invented_labels": 0.0, "broken_paths": 0.0},
-        "mmlu": {
-            "questions": UNITS,
-            "chance": 0.25,
-            "generated_chance": 0.25,
-            **dict.fromkeys(LIKELIHOOD, acc / UNITS),
-            **make_generated_row(generated / UNITS),
-            "unparsed": unparsed / UNITS,
-        },
-        "ifeval": {
-            "prompts": UNITS,
-            "instructions": 2 * UNITS,
-            "prompt_strict": ifeval / UNITS,
-            "instruction_strict": instructions,
-            "instruction_loose": instructions,
-        },
-        "loss": {"rows": UNITS, "tokens": 10 * UNITS, "general": loss, "kl": kl},
-        "chat": {"answers": PROMPTS},
-    }
-    return (metrics | {"general": general} if general else metrics), rows
+    metrics = {name: metrics_of_part for name, (metrics_of_part, _) in parts.items()}
+    return (metrics | {"general": general} if general else metrics), {name: rows for name, (_, rows) in parts.items()}
 
 
 def make_svm_metrics(f1: int = 30, full: int | None = None) -> tuple[Row, dict[str, list[Row]]]:
