@@ -3,6 +3,7 @@
 Each subcommand imports its code when it is called, so that `alloy --help` is fast.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -411,5 +412,10 @@ def run_app() -> None:
 
 
 def main() -> None:
-    """Run the command line, and print errors in one line each."""
+    """Run the command line, and print errors in one line each.
+
+    The programs of this environment (`dvc`, `python`) come first, so that `.venv/bin/alloy` also works in a shell in
+    which the environment is not active.
+    """
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     run(run_app)
