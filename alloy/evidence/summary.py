@@ -125,8 +125,13 @@ def list_notes(groups: dict[str, list[Row]]) -> list[str]:
     """Return notes for readers of the metrics: single seeds, several machines, what the SVM learned from."""
     records = [record for group in groups.values() for record in group]
     lines = []
-    if any(len(group) == 1 for group in groups.values()):
+    single = [label for label, group in groups.items() if len(group) == 1]
+    if len(single) == len(groups):
         lines.append(ONE_SEED)
+    elif single:
+        lines.append(
+            f"One training seed, so without the variation between seeds in the intervals: {', '.join(single)}."
+        )
     machines = list(dict.fromkeys(format_machine(record["machine"]) for record in records))
     lines.append(f"Made on {' and on '.join(machines)}.")
     if base_difference := find_largest_base_difference(list(groups.values())):

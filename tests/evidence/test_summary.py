@@ -37,7 +37,8 @@ def test_a_run_without_counts_has_no_budget() -> None:
 
 def test_notes_name_single_seeds_machines_and_comments_of_the_svm() -> None:
     notes = list_notes({"A": [make_record()], "B": [make_record(processor="B", gpus=["H"]), make_record(customer=499)]})
-    assert notes[0] == ONE_SEED
+    assert re.fullmatch(r"One training seed,.*: A\.", notes[0])
+    assert list_notes({"A": [make_record()], "B": [make_record()]})[0] == ONE_SEED
     assert re.search(r"\b2 cores of A, AVX2\b.*\b2 cores of B, AVX2, H\b", notes[1]), notes[1]
     assert re.search(r"\bSVM\b.*\b3,549\b.*\b499 to 500\b", notes[2]), notes[2]
     assert len(notes) == 3
