@@ -129,9 +129,7 @@ def list_notes(groups: dict[str, list[Row]]) -> list[str]:
     if len(single) == len(groups):
         lines.append(ONE_SEED)
     elif single:
-        lines.append(
-            f"One training seed, so without the variation between seeds in the intervals: {', '.join(single)}."
-        )
+        lines.append(f"One training seed, so the intervals leave out the variation between seeds: {', '.join(single)}.")
     machines = list(dict.fromkeys(format_machine(record["machine"]) for record in records))
     lines.append(f"Made on {' and on '.join(machines)}.")
     if base_difference := find_largest_base_difference(list(groups.values())):
