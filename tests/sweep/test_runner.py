@@ -95,7 +95,7 @@ def test_a_run_that_fails_is_named_with_its_log_and_the_others_are_kept(project:
     assert re.search(r"\bmix\.ratio 0: VOC F1 0\.600, .*\bonly configuration\b.* 0\.5 of MMLU\b", first), first
     assert ONE_SEED in first
     last = first.splitlines()[-1]
-    found = re.fullmatch(r"alloy: ratio-0\.4-lr-0\.003-seed-0 failed: (\S+); .*", last)
+    found = re.fullmatch(r"alloy: ratio-0\.4-lr-0\.003-seed-0 failed, see (\S+); .*", last)
     assert found
     assert "train: the loss became nan" in (project / found[1]).read_text()
     assert list_names(project) == ["ratio-0-lr-0.003-seed-0"]
@@ -169,7 +169,7 @@ def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named_in_the_error
         output.splitlines()
     )
     assert "sweep: run 1 of 4, ratio-0-lr-0.003-seed-1" in output
-    assert output.splitlines()[-1].startswith("alloy: ratio-0.25-lr-0.003-seed-2 failed: ")
+    assert output.splitlines()[-1].startswith("alloy: ratio-0.25-lr-0.003-seed-2 failed, see ")
     expected = [f"ratio-{ratio}-lr-0.003-seed-{seed}" for ratio in ("0", "0.25") for seed in (0, 1, 2)]
     assert list_names(project) == expected[:-1]
     rows = {line.split("|")[1].strip(): line for line in output.splitlines() if line.startswith("| ")}
