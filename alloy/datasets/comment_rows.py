@@ -80,7 +80,7 @@ class RowReader:
         content = _read_single(cells, "content")
         if content and len(paths) > 1:
             raise ValueError(
-                f"expected one label, since the row has `content`, got {len(paths)}; write one label per row"
+                f"expected one label, got {len(paths)}; a row with `content` is one segment, so write one label per row"
             )
         segments = [
             make_segment_row(Segment(path, content if content.strip() else None, emotion or None), self.levels)

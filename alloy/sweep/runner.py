@@ -146,7 +146,7 @@ def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: s
     first = load_seed()
     if first + seeds > SEED_LIMIT:
         raise InputError(
-            f"--seeds: expected at most {SEED_LIMIT - first}, since seed is {first} in params.yaml, got {seeds}"
+            f"--seeds: expected at most {SEED_LIMIT - first}, got {seeds}; lower it, or `seed` in params.yaml ({first})"
         )
     points = make_grid(mixes, rates, list(range(first, first + seeds)))
     require_known_files(data)

@@ -57,18 +57,22 @@ def evidence_table() -> str:
     """Return the table of the experiment `mams`: one row per model, with its answer to one question."""
     summary = json.loads((ROOT / "docs/evidence/mams.json").read_text())
     configurations = {found["label"]: found["metrics"] for found in summary["configurations"]}
+    seeds = {found["label"]: len(found["seeds"]) for found in summary["configurations"]}
+    comments = summary["configurations"][0]["trained"][0]["comments"]
     first = next(iter(configurations.values()))
     models = [("base model", {name: first[name]["base"] for name in EVIDENCE_COLUMNS}, summary["answers"]["base"])]
     for label, title in EVIDENCE_ROWS.items():
         estimates = {name: configurations[label][name]["tuned"] for name in EVIDENCE_COLUMNS}
-        models.append((title, estimates, summary["answers"]["tuned"][label]))
+        models.append((f"{title} ({seeds[label]})", estimates, summary["answers"]["tuned"][label]))
     svm = {name: first[name].get("svm") for name in EVIDENCE_COLUMNS}
-    lines = [["model", *EVIDENCE_COLUMNS.values(), f'"{summary["answers"]["prompt"]}"']]
+    lines = [["model (training seeds)", *EVIDENCE_COLUMNS.values(), f'"{summary["answers"]["prompt"]}"']]
     lines.append(["---"] * len(lines[0]))
     for title, estimates, answer in models:
         shown = answer if len(answer) <= ANSWER_LENGTH else f"{answer[:ANSWER_LENGTH]}..."
         lines.append([title, *(format_estimate(estimates[name]) for name in EVIDENCE_COLUMNS), f"`{shown}`"])
-    lines.append(["linear SVM, all 3,549 reviews", *(format_estimate(svm[name]) for name in EVIDENCE_COLUMNS), ""])
+    lines.append(
+        [f"linear SVM, all {comments:,} reviews", *(format_estimate(svm[name]) for name in EVIDENCE_COLUMNS), ""]
+    )
     return "\n".join("|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines)
 
 
