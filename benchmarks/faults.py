@@ -8,7 +8,7 @@ size never ends an answer, so no answer could be used.) Then, until the minutes 
 
 1. Choose a stage, or a sweep of two ratios (one round in twenty).
 2. Let DVC forget it: its entry in dvc.lock and the run cache, or the sweep's experiments.
-3. One to three times: run it, and send a signal (SIGKILL, SIGTERM, SIGINT) to DVC, to the stage, or to both at a random
+3. One to four times: run it, and send a signal (SIGKILL, SIGTERM, SIGINT) to DVC, to the stage, or to both at a random
    moment.
 4. Run `alloy check --repair` and `dvc repro`, as `make repro` does, or the sweep again: it must succeed.
 5. Compare the outputs with those of the undisturbed run. Values that always differ, such as tokens per second, are
@@ -235,10 +235,10 @@ def prepare_project(folder: Path) -> None:
 
 
 def run_round(folder: Path, rng: random.Random, stage: str, processes: str, undisturbed_run: "UndisturbedRun") -> Row:
-    """Run and disturb a stage up to three times, recover, and return the signals, exit status and wrong outputs."""
+    """Run and disturb a stage up to four times, recover, and return the signals, exit status and wrong outputs."""
     kills = []
     forget_stage(folder, stage)
-    for _ in range(rng.choice((1, 1, 2, 3))):
+    for _ in range(rng.randint(1, 4)):
         number, target = rng.choice(SIGNALS), rng.choice(TARGETS)
         after = rng.uniform(0.0, 1.1 * undisturbed_run.seconds)
         state = run_and_signal(folder, stage, processes, number, target, after)

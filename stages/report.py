@@ -16,7 +16,7 @@ from alloy.comparison.formulation import add_headline_to_mmlu
 from alloy.comparison.metrics import ANSWERS, LANGUAGE_MODELS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, draw_plots, inline_svg, pair_chat_answers, render_page
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import Outcome, format_p, has_enough_items
+from alloy.comparison.verdict import format_p, has_enough_items
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_atomically
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, load_profile_name
@@ -62,7 +62,7 @@ def main() -> None:
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": pair_chat_answers(_read_rows("chat"), _read_rows(ANSWERS)),
-            "verdict": [{**row, "outcome": Outcome(row["kind"]).label} for row in compared["verdict"]],
+            "verdict": compared["verdict"],
             "one_seed": ONE_SEED.replace("`", "") if compared["verdict"] else "",
             "models": MODELS,
             "scores": scores,

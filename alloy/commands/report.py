@@ -26,7 +26,7 @@ WRITE_REPORT = ["dvc", "repro", "--quiet", "--single-item", "report"]
 def format_results(compared: Row, costs: list[Row]) -> str:
     """Return the tables and the verdict of metrics/compare.json as text, as the stage `compare` prints them."""
     try:
-        findings = [Finding(row["topic"], Outcome(row["kind"]), row["text"]) for row in compared["verdict"]]
+        findings = [Finding(row["topic"], Outcome(row["outcome"]), row["text"]) for row in compared["verdict"]]
         text = "\n".join([render_findings(findings), *([ONE_SEED] if findings else [])])
         return "\n\n".join([render_table(compared["measures"]), render_cost_table(costs), text])
     except (KeyError, TypeError, ValueError, AttributeError):

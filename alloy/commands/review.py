@@ -130,9 +130,10 @@ def render_page(params: list[Change], metrics: list[Change], base: str, head: st
 
 
 def summarize_changes(params: list[Change], metrics: list[Change], counts: Counts | None = None) -> str:
-    """Return what changed, what the tuned model gained and lost, and a warning if a difference may be chance.
+    """Return what changed, which metrics of the tuned model got better or worse, and a warning.
 
-    A metric with too few items counts as neither gained nor lost.
+    The warning says that the variation between seeds is not included. A metric with too few items counts as
+    neither better nor worse.
     """
     counts = counts or {}
     if not params and not metrics:
@@ -155,7 +156,7 @@ def summarize_changes(params: list[Change], metrics: list[Change], counts: Count
         if metric.short and (name := f"tuned.{metric.name}") in by_name and not has_too_few_items(name, counts)
     ]
     few = [find_title(name) for name in by_name if name.startswith("tuned.") and has_too_few_items(name, counts)]
-    for word, sign in (("Gained", 1), ("Lost", -1)):
+    for word, sign in (("Better", 1), ("Worse", -1)):
         shown = [
             f"{find_title(change.name)} {change.difference:+.3f} ({change.old:.3f} to {change.new:.3f})"
             for change, better in changed

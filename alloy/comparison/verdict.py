@@ -4,9 +4,9 @@ Rules, in this order:
 
 1. Fewer than `MIN_ITEMS` items (alloy/scoring/bootstrap.py): no verdict.
 2. The base model is not above chance: no verdict, since the test cannot show forgetting.
-3. The 95% interval of the change excludes 0: gained or lost. Otherwise, if it excludes a loss of more than `TOLERANCE`:
-   kept. Otherwise: not distinguishable.
-4. More general answers are in the task's format than before: the answer format is lost, or partly lost, even if other
+3. The 95% interval of the change excludes 0: better or worse. Otherwise, if it excludes a loss of more than
+   `TOLERANCE`: kept. Otherwise: not distinguishable.
+4. More general answers are in the task's format than before: the answer format is worse, or partly worse, even if other
    tests of the format show no change.
 """
 
@@ -25,18 +25,13 @@ Lines = dict[str, Row]  # the lines of a comparison by metric name
 class Outcome(Enum):
     """Whether tuning kept an ability."""
 
-    gained = "gained"
+    better = "better"
     kept = "kept"
     unclear = "not distinguishable"
-    partly_lost = "partly lost"
-    lost = "lost"
+    partly_worse = "partly worse"
+    worse = "worse"
     too_few = "too few items"
     inconclusive = "cannot tell"
-
-    @property
-    def label(self) -> str:
-        """The outcome as it is shown: `Answers: lost` would read as if answers were missing."""
-        return {"gained": "better", "partly lost": "partly worse", "lost": "worse"}.get(self.value, self.value)
 
 
 @dataclass(frozen=True)
@@ -50,11 +45,11 @@ class Finding:
     @property
     def row(self) -> Row:
         """The finding as it is written to a file."""
-        return {"topic": self.topic, "kind": self.outcome.value, "text": self.text}
+        return {"topic": self.topic, "outcome": self.outcome.value, "text": self.text}
 
     def __str__(self) -> str:
         """The finding as one line: topic, outcome, text."""
-        return f"{self.topic}: {self.outcome.label}. {self.text}"
+        return f"{self.topic}: {self.outcome.value}. {self.text}"
 
 
 def judge_comparison(lines: list[Row]) -> list[Finding]:
@@ -116,7 +111,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
                 f" {_describe_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
             )
         return [
-            Finding(topic, Outcome.lost if everywhere else Outcome.partly_lost, text),
+            Finding(topic, Outcome.worse if everywhere else Outcome.partly_worse, text),
             *_judge_degenerate_answers(lines),
         ]
     if leak and not has_enough_items(leak):
@@ -141,7 +136,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
             text += (
                 f" {_describe_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
             )
-            outcome = Outcome.lost
+            outcome = Outcome.worse
         else:
             text += " Answers to multiple-choice questions name a choice as often as before tuning."
     return [Finding(topic, outcome, text.strip()), *_judge_degenerate_answers(lines)]
@@ -171,7 +166,7 @@ def _judge_degenerate_answers(lines: Lines) -> list[Finding]:
         and has_risen(line)
         and line["change"]["value"] > TOLERANCE
     ]
-    return [Finding("Answers", Outcome.lost, " ".join(sentences))] if sentences else []
+    return [Finding("Answers", Outcome.worse, " ".join(sentences))] if sentences else []
 
 
 def _judge_knowledge(lines: Lines) -> Finding | None:
@@ -227,7 +222,7 @@ def _judge_instructions(lines: Lines) -> Finding | None:
             "Instructions", Outcome.inconclusive, f"{text}: the base model has nothing to lose. {_suggest_test(lines)}"
         )
     leak = lines.get("ifeval.leak")
-    if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.lost:
+    if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.worse:
         share = _describe_share(leak, "these answers are customer labels")
         leak_text = f"{text}, but {share}: such answers pass some checks by chance."
         return Finding("Instructions", Outcome.inconclusive, leak_text)
@@ -278,7 +273,7 @@ def _classify_change(line: Row) -> Outcome:
     """Return the outcome for a metric, by the interval of its change (rule 3)."""
     change, sign = line["change"], 1 if _higher_is_better(line) else -1
     if excludes_zero(change):
-        return Outcome.gained if change["value"] * sign > 0 else Outcome.lost
+        return Outcome.better if change["value"] * sign > 0 else Outcome.worse
     if "low" not in change:
         return Outcome.unclear
     worst = min(change["low"] * sign, change["high"] * sign)

@@ -123,7 +123,7 @@ class Source(Document):
     columns: Columns = Columns()
     label_separator: str | None = None  # between several labels in one cell
     path_separator: str | None = None  # between the levels in one cell
-    keep_levels: int | None = Field(default=None, ge=1)  # keep only the first levels, this many; null: all
+    keep_levels: int | None = Field(default=None, ge=1)  # the number of levels to keep, from the first; null: all
     taxonomy: str | None = None  # a table in the data folder; null: taxonomy.csv, or the labels in the data
     category: str | None = None  # of general rows without one; null: the source
     source: str | None = None  # of general rows without one; null: the repository or the folder

@@ -37,8 +37,8 @@ class Mmlu(Section):
 
     `cloze`: the prompt of the cloze formulation. `show_choices`: whether the prompt for a generated answer shows the
     choices; false for a model that was only trained on questions without choices. `fewshot`: the number of examples
-    before each question. `max_new_tokens`: the longest generated answer. `limit`: use only the first questions of each
-    subject, this many; null for all.
+    before each question. `max_new_tokens`: the longest generated answer. `limit`: ask this many questions of each subject,
+    from the first; null for all.
     """
 
     key = "mmlu"
@@ -64,7 +64,7 @@ class Mmlu(Section):
 
 
 class Ifeval(Section):
-    """`max_new_tokens`: the longest answer. `limit`: use only the first prompts, this many; null for all."""
+    """`max_new_tokens`: the longest answer. `limit`: use this many prompts, from the first; null for all."""
 
     key = "ifeval"
     in_profile: ClassVar[bool] = True
@@ -90,8 +90,8 @@ class Chat(Section):
 class GeneralLoss(Section):
     """The loss on held-out general rows.
 
-    `max_length`: rows are cut after this many tokens; rows whose prompt is as long are skipped. `limit`: use only the
-    first rows, this many; null for all.
+    `max_length`: rows are cut after this many tokens; rows whose prompt is as long are skipped. `limit`: use this
+    many rows, from the first; null for all.
     """
 
     key = "general_loss"

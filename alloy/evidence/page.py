@@ -12,7 +12,7 @@ from alloy.evidence.machine import format_machine
 from alloy.evidence.record import group_records, to_run
 from alloy.scoring.settings import Score
 from alloy.sweep.axis import TASK_METRIC, get_short_title
-from alloy.sweep.configurations import Configuration, compute_mean, compute_mean_loss
+from alloy.sweep.configurations import Configuration, compute_mean, compute_mean_drop
 
 PAGE_METRICS = (
     "voc.f1_full",
@@ -244,7 +244,7 @@ def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> 
             axis,
             tuple(runs),
             {metric.name: compute_mean(metric, runs, score) for metric in (TASK_METRIC, axis)},
-            compute_mean_loss(axis, runs, score),
+            compute_mean_drop(axis, runs, score),
         )
         for runs in groups.values()
     ]

@@ -21,8 +21,8 @@ class EngineName(Enum):
 class Infer(Section):
     """Settings of inference.
 
-    `constrain`: answers can only use labels of the taxonomy. `limit`: label only the first test comments, this many;
-    null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the number
+    `constrain`: answers can only use labels of the taxonomy. `limit`: label this many test comments, from the
+    first; null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the number
     of requests at a time, `timeout` is in seconds, `retries` is per request.
     """
 

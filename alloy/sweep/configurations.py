@@ -75,7 +75,7 @@ def group_runs(runs: list[Run], axis: Metric, metrics: list[Metric], score: Scor
             axis,
             tuple(group),
             {metric.name: compute_mean(metric, group, score) for metric in all_metrics},
-            compute_mean_loss(axis, group, score),
+            compute_mean_drop(axis, group, score),
         )
         for group in groups.values()
     ]
@@ -102,8 +102,11 @@ def _average_without_interval(values: list[float]) -> Row:
     return {"value": round(fmean(values), 4)}
 
 
-def compute_mean_loss(metric: Metric, runs: list[Run], score: Score) -> Row:
-    """Return the mean loss compared with the base model; the metric must be measured in all runs."""
+def compute_mean_drop(metric: Metric, runs: list[Run], score: Score) -> Row:
+    """Return by how much a metric got worse on average, compared with the base model.
+
+    The metric must be measured in all runs.
+    """
     changes = [run.read_change(metric) or {} for run in runs]
     if len(runs) == 1:
         return compute_drop(changes[0], metric)

@@ -23,7 +23,7 @@ LINE: Row = {
 }
 COMPARISON: Row = {
     "measures": [LINE],
-    "verdict": [{"topic": "Task", "kind": "gained", "text": "F1 0.500 (base: 0.100)."}],
+    "verdict": [{"topic": "Task", "outcome": "better", "text": "F1 0.500 (base: 0.100)."}],
     "mmlu": {"formulation": None},
 }
 COSTS: list[Row] = [{"title": "seconds of training", "models": {"base": 92.0, "tuned": 109.0}}]
@@ -46,7 +46,7 @@ def test_the_results_are_the_tables_and_the_verdict() -> None:
     assert costs.split()[-4:] == ["training", "92.0", "109", "-"]
     first, _ = verdict.splitlines()  # the second line is about training seeds
     (finding,) = COMPARISON["verdict"]
-    assert first == f"{finding['topic']}: better. {finding['text']}"  # how the kind `gained` is shown
+    assert first == f"{finding['topic']}: better. {finding['text']}"
 
 
 def test_the_results_match_the_output_of_the_stage_compare(

@@ -87,29 +87,29 @@ def test_the_page_does_not_depend_on_hash_seeds(project):
 
 
 @pytest.mark.slow
-def test_the_summary_has_the_changed_params_and_the_gained_and_lost_metrics(project):
+def test_the_summary_has_the_changed_params_and_the_metrics_that_got_better_or_worse(project):
     sentence = run_review(project, "before", "after").splitlines()[2]
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
-        f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Lost: VOC F1 -0.037 (0.463 to 0.425). "
+        f"Better: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Worse: VOC F1 -0.037 (0.463 to 0.425). "
         + ONE_SEED_EACH
     )
 
 
-def test_a_training_loss_is_lost_if_it_rises_and_gained_if_it_falls():
+def test_a_training_loss_is_worse_if_it_rises_and_better_if_it_falls():
     def summarize(old: float, new: float) -> str:
         return summarize_changes([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
 
     title = BY_NAME["loss.general"].title
-    assert f"Gained: nothing. Lost: {title} +0.500 (2.000 to 2.500)." in summarize(2.0, 2.5)
-    assert f"Gained: {title} -0.500 (2.500 to 2.000). Lost: nothing." in summarize(2.5, 2.0)
+    assert f"Better: nothing. Worse: {title} +0.500 (2.000 to 2.500)." in summarize(2.0, 2.5)
+    assert f"Better: {title} -0.500 (2.500 to 2.000). Worse: nothing." in summarize(2.5, 2.0)
 
 
-def test_a_metric_of_too_few_items_is_neither_gained_nor_lost():
+def test_a_metric_of_too_few_items_is_neither_better_nor_worse():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.1, 0.9)
     page = summarize_changes([], [change], {"tuned.voc.f1": (29, 200)})
-    assert "Gained: nothing. Lost: nothing. Too few items to tell (fewer than 30): VOC F1." in page
-    assert "Gained: VOC F1" in summarize_changes([], [change], {"tuned.voc.f1": (30, 30)})
+    assert "Better: nothing. Worse: nothing. Too few items to tell (fewer than 30): VOC F1." in page
+    assert "Better: VOC F1" in summarize_changes([], [change], {"tuned.voc.f1": (30, 30)})
 
 
 @pytest.mark.slow
@@ -142,14 +142,14 @@ def test_two_equal_commits_have_no_changes(project):
 def test_changed_params_with_equal_metrics_are_shown(project):
     page = render_page([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
     assert "`seed` from 0 to 1" in page
-    assert "Gained" not in page
-    assert "Lost" not in page
+    assert "Better" not in page
+    assert "Worse" not in page
 
 
 def test_changed_metrics_with_equal_params_are_shown():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.5, 0.6)
     page = render_page([], [change], "before", "after")
-    assert re.search(r"Gained: VOC F1 \+0\.100 \(0\.500 to 0\.600\)\. Lost: nothing\.", page), page
+    assert re.search(r"Better: VOC F1 \+0\.100 \(0\.500 to 0\.600\)\. Worse: nothing\.", page), page
 
 
 def test_chance_by_seeds_is_named_only_if_the_tuned_model_changed():

@@ -96,7 +96,7 @@ def test_exactly_the_leaked_answers_are_counted(tuned: tuple, questions: int, pr
 def test_the_collapsed_model_has_lost_its_answer_format_to_customer_labels() -> None:
     findings = {finding.topic: finding for finding in judge_comparison(compare(COLLAPSED))}
     answer_format = findings["Answer format"]
-    assert answer_format.outcome is Outcome.lost
+    assert answer_format.outcome is Outcome.worse
     assert list_percents(answer_format)[:4] == ["95%", "0%", "92%", "0%"]  # IFEval, and all answers
     assert "560" in answer_format.text
     assert findings["Answers in chat"].outcome is Outcome.inconclusive  # the base model answers none of them right
@@ -107,7 +107,7 @@ def test_the_collapsed_model_has_lost_its_answer_format_to_customer_labels() -> 
 
 def test_the_mixed_model_has_partly_lost_its_answer_format() -> None:
     answer_format = next(finding for finding in judge_comparison(compare(MIXED)) if finding.topic == "Answer format")
-    assert answer_format.outcome is Outcome.partly_lost
+    assert answer_format.outcome is Outcome.partly_worse
     assert list_percents(answer_format)[:4] == ["20%", "0%", "2.9%", "0%"]  # IFEval, and all answers
     assert "560" in answer_format.text
 

@@ -42,22 +42,22 @@ def test_a_model_that_answers_in_customer_labels_has_lost_the_format_and_kept_it
     findings = judge(make_metrics(acc=79, generated=0, unparsed=96, leak=96))
     assert findings["Knowledge"].outcome is Outcome.kept
     assert list_percents(findings["Knowledge"])[:2] == ["79%", "80%"]
-    assert findings["Answer format"].outcome is Outcome.lost
+    assert findings["Answer format"].outcome is Outcome.worse
     assert list_percents(findings["Answer format"])[:2] == ["96%", "0%"]
     assert "customer labels" in findings["Answer format"].text
-    assert findings["Answers in chat"].outcome is Outcome.lost
+    assert findings["Answers in chat"].outcome is Outcome.worse
 
 
 def test_answers_without_a_choice_are_a_lost_format_even_if_they_are_not_labels() -> None:
     finding = judge(make_metrics(unparsed=60))["Answer format"]
-    assert finding.outcome is Outcome.lost
+    assert finding.outcome is Outcome.worse
     assert list_percents(finding) == ["0%", "0%", "60%", "1.0%"]  # of the 212 general answers, and of the questions
     assert "212" in finding.text
 
 
 def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> None:
     findings = judge(make_metrics(acc=40, generated=35))
-    assert (findings["Knowledge"].outcome, findings["Answer format"].outcome) == (Outcome.lost, Outcome.kept)
+    assert (findings["Knowledge"].outcome, findings["Answer format"].outcome) == (Outcome.worse, Outcome.kept)
     assert list_percents(findings["Knowledge"])[:2] == ["40%", "80%"]
 
 
@@ -74,7 +74,7 @@ def test_if_the_base_model_guesses_in_a_test_another_test_is_named() -> None:
 def test_a_base_model_without_the_format_does_not_hide_leakage() -> None:
     silent = make_metrics(generated=0, unparsed=100)
     finding = judge(make_metrics(generated=0, unparsed=100, leak=50), base=silent)["Answer format"]
-    assert finding.outcome is Outcome.lost
+    assert finding.outcome is Outcome.worse
     assert list_percents(finding)[:2] == ["50%", "0%"]
     assert "customer labels" in finding.text
 
@@ -91,14 +91,14 @@ def test_the_chance_level_of_the_test_is_used_if_it_is_known(chance: float | Non
 
 
 def test_a_significant_rise_is_a_gain() -> None:
-    assert judge(make_metrics(acc=99))["Knowledge"].outcome is Outcome.gained
+    assert judge(make_metrics(acc=99))["Knowledge"].outcome is Outcome.better
 
 
 @pytest.mark.parametrize(
     ("low", "high", "outcome"),
     [
-        (-0.2, -0.01, Outcome.lost),
-        (0.01, 0.2, Outcome.gained),
+        (-0.2, -0.01, Outcome.worse),
+        (0.01, 0.2, Outcome.better),
         (-0.04, 0.2, Outcome.kept),  # a loss of more than 0.05 is excluded
         (-0.06, 0.2, Outcome.unclear),
         (-0.06, 0.0, Outcome.unclear),
@@ -122,7 +122,7 @@ def test_fewer_than_thirty_items_are_too_few_for_a_verdict() -> None:
 
 def test_twelve_chat_prompts_have_no_verdict_but_count_among_all_answers() -> None:
     finding = judge(make_metrics(chat=12))["Answer format"]
-    assert finding.outcome is Outcome.lost  # 12 of 212; the base model has none
+    assert finding.outcome is Outcome.worse  # 12 of 212; the base model has none
     assert list_percents(finding)[:2] == ["5.7%", "0%"]
     assert "212" in finding.text
     assert "chat prompts" not in finding.text
@@ -147,7 +147,7 @@ def test_the_score_with_emotions_is_the_headline_if_it_exists() -> None:
     paths, full = make_line("voc.f1", 0.2, 0.8, (0.5, 0.7)), make_line("voc.f1_full", 0.05, 0.48, (0.4, 0.5))
     (finding,) = judge_comparison([paths, full])
     assert re.findall(r"\d\.\d+", finding.text) == ["0.480", "0.050", "0.800", "0.200"]
-    assert finding.outcome is Outcome.gained
+    assert finding.outcome is Outcome.better
 
 
 def test_a_higher_loss_on_general_text_is_a_loss() -> None:
@@ -155,7 +155,7 @@ def test_a_higher_loss_on_general_text_is_a_loss() -> None:
     findings = judge_comparison(
         [task, make_line("loss.general", 3.15, 3.2, (0.04, 0.06)), make_line("loss.kl", 0.0, 0.08, (0.07, 0.09))]
     )
-    assert findings[1].outcome is Outcome.lost
+    assert findings[1].outcome is Outcome.worse
     values = re.findall(r"\b\d\.\d+", findings[1].text)
     assert (values[:2], values[-1]) == (["3.200", "3.150"], "0.080")
 
@@ -176,7 +176,7 @@ def test_the_task_is_compared_with_the_svm(svm: int, value: str, words: str) -> 
 
 def test_instructions_are_lost_or_kept() -> None:
     worse, equal = judge(make_metrics(ifeval=20))["Instructions"], judge(make_metrics())["Instructions"]
-    assert (worse.outcome, equal.outcome) == (Outcome.lost, Outcome.kept)
+    assert (worse.outcome, equal.outcome) == (Outcome.worse, Outcome.kept)
     assert list_percents(worse)[:2] == ["20%", "60%"]
 
 

@@ -65,8 +65,8 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert Path("metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\nbase,0.8,0.1\ntuned,0.7,0.9\n"
     compared = read_json("metrics/compare.json")
     assert [line["key"] for line in compared["measures"]] == [line["key"] for line in compare(make_metrics())]
-    assert [(finding["topic"], finding["kind"]) for finding in compared["verdict"]][:2] == [
-        ("Task", "gained"),
+    assert [(finding["topic"], finding["outcome"]) for finding in compared["verdict"]][:2] == [
+        ("Task", "better"),
         ("Answer format", "kept"),
     ]
     output = capsys.readouterr().out.splitlines()
@@ -262,7 +262,7 @@ def test_too_few_items_have_neither_interval_nor_p_nor_verdict(
     line = next(line for line in compared["measures"] if line["name"] == "voc.f1")
     assert (line["n"], line["change"].keys(), line["over_svm"].keys()) == (29, {"value"}, {"value"})
     assert line["models"]["tuned"].keys() == {"value"}
-    assert (compared["verdict"][0]["topic"], compared["verdict"][0]["kind"]) == ("Task", "too few items")
+    assert (compared["verdict"][0]["topic"], compared["verdict"][0]["outcome"]) == ("Task", "too few items")
     row = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("VOC F1 "))
     cells = row.split()[2:]
     assert (cells[:4], cells[-2:]) == (["29", "0.000", "0.900", "+0.900"], ["-", "0.300"])

@@ -86,7 +86,7 @@ def test_the_page_has_every_metric_and_every_finding(project: Path) -> None:
         assert str(escape(line["title"])) in text
     for finding in compared["verdict"]:
         assert f"<b>{finding['topic']}:</b>" in text
-        assert finding["kind"] in text
+        assert finding["outcome"] in text
         assert str(escape(finding["text"])) in text
     assert re.search(r"\b40 examples; 75\.0 % .* 25\.0 % ", text)
     assert KINDS["leaf"] in text
