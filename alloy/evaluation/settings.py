@@ -37,8 +37,8 @@ class Mmlu(Section):
 
     `cloze`: the prompt of the cloze formulation. `show_choices`: whether the prompt for a generated answer shows the
     choices; false for a model that was only trained on questions without choices. `fewshot`: the number of examples
-    before each question. `max_new_tokens`: the longest generated answer. `limit`: ask this many questions of each subject,
-    from the first; null for all.
+    before each question. `max_new_tokens`: the longest generated answer. `limit`: ask this many questions of each
+    subject, from the first; null for all.
     """
 
     key = "mmlu"

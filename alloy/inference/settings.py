@@ -22,8 +22,8 @@ class Infer(Section):
     """Settings of inference.
 
     `constrain`: answers can only use labels of the taxonomy. `limit`: label this many test comments, from the
-    first; null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the number
-    of requests at a time, `timeout` is in seconds, `retries` is per request.
+    first; null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the
+    number of requests at a time, `timeout` is in seconds, `retries` is per request.
     """
 
     key = "infer"
