@@ -32,6 +32,7 @@ from alloy.evidence.page import make_plot, render_metric_table, render_page
 from alloy.evidence.progress import Progress, estimate_stage_seconds
 from alloy.evidence.raw_files import describe_missing_files, list_raw_data_sets
 from alloy.evidence.record import collect_record, read_records, select_finished, write_record
+from alloy.evidence.reuse import find_equal_records
 from alloy.evidence.summary import summarize
 from alloy.scoring.settings import Score
 from alloy.sweep.runner import find_shared_stages, hold_lock
@@ -70,6 +71,15 @@ def execute_runs(
             write_record(partial / f"{run.name}.json", record)
             print(f"evidence: wrote {partial / run.name}.json", flush=True)
     return failed
+
+
+def use_equal_records(pending: list[PlannedRun], commit: str, partial: Path) -> list[PlannedRun]:
+    """Write records of runs that another experiment has finished; return the runs that are still missing."""
+    found = find_equal_records(pending, commit, partial)
+    for name, record in found.items():
+        write_record(partial / f"{name}.json", record)
+        print(f"evidence: {name} was run as {record['same_as']}; wrote {partial / name}.json", flush=True)
+    return [run for run in pending if run.name not in found]
 
 
 def write_results(name: str, experiment: Experiment, records: dict[str, Row], out: Path, score: Score) -> None:
@@ -123,16 +133,18 @@ def main(
     print(f"evidence: {len(runs) - len(pending)} of {len(runs)} runs are finished", flush=True)
     if pending and not show:
         run_commit = choose_commit(finished, commit, partial)
+        pending = use_equal_records(pending, run_commit, partial)
         data = list_data_sets(pending, run_commit)
         if missing := describe_missing_files(list_raw_data_sets(data, Path()), Path()):
             raise InputError(f"missing raw files: {missing}")
-        os.nice(NICE)
         try:
-            failed = execute_runs(name, pending, partial, run_commit, experiment.seconds)
+            if pending:
+                os.nice(NICE)
+                failed = execute_runs(name, pending, partial, run_commit, experiment.seconds)
         except KeyboardInterrupt:
             print("\nevidence: stopped; run the same command to continue", file=sys.stderr)
             raise
-        finished = select_finished(experiment.list_runs(), read_records(partial), partial)
+    finished = select_finished(experiment.list_runs(), read_records(partial), partial)
     needed_runs = experiment.list_runs() if folder == FOLDER else runs
     missing_runs = [run.name for run in needed_runs if run.name not in finished]
     if finished and (show or not missing_runs):

@@ -82,6 +82,27 @@ def test_finished_runs_are_not_run_again(project: Path, whole: str) -> None:
     assert read_results(project) == before
 
 
+def test_a_run_that_another_experiment_has_finished_is_not_run_again(project: Path, whole: str, tmp_path: Path) -> None:
+    copy = tmp_path / "second"
+    run_command(project, "git", "clone", "-q", str(project), str(copy))
+    shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial", dirs_exist_ok=True)
+    second = {
+        "settings": {},
+        "configurations": {"none": {"mix.ratio": 0.0, "mix.unit": "examples", "mix.repeat": False}},
+        "seeds": [1],
+    }
+    (copy / "docs/evidence/second.yaml").write_text(yaml.safe_dump(SMALL | second))
+    commit = read_results(project)["runs"][0]["commit"]
+    output = run_command(copy, *EVIDENCE, "second", "--commit", commit)
+    assert "Running stage" not in output
+    first, again = (
+        read_json(copy / f"docs/evidence/partial/{run}.json") for run in ("small/ratio-0-seed-1", "second/none-seed-1")
+    )
+    assert again.pop("same_as") == "small/ratio-0-seed-1"
+    assert {key for key in first if first[key] != again[key]} == {"run", "configuration", "settings"}
+    assert read_json(copy / "docs/evidence/second.json")["runs"][0]["run"] == "none-seed-1"
+
+
 @pytest.mark.parametrize("moment", [("Running stage 'train'", 2), ("evidence: wrote", 3)])
 def test_a_killed_experiment_continues_to_the_same_result(
     project: Path, whole: str, tmp_path: Path, moment: tuple[str, int]
