@@ -74,17 +74,35 @@ def estimate_change(before: Counts, after: Counts, statistic: Statistic, resampl
     drawn = resample_totals(np.hstack([before, after]), resamples, seed)
     differences = statistic(drawn[:, columns:]) - statistic(drawn[:, :columns])
     value = _compute_value(after, statistic) - _compute_value(before, statistic)
-    low, high = _compute_percentile_interval(differences)
-    if high - low < EPSILON and statistic in SHARE_STATISTICS:
-        least = _compute_least_share(len(before))
-        low, high = max(least * value - (1 - least), -1.0), min(least * value + (1 - least), 1.0)
     item_differences = statistic(after) - statistic(before)
+    change = widen_interval(make_change(value, differences), item_differences, statistic)
+    sign_test_p = compute_sign_test_p(item_differences)
+    return change if sign_test_p is None else Change(change.value, change.low, change.high, sign_test_p)
+
+
+def make_change(value: float, drawn: npt.NDArray[np.float64]) -> Change:
+    """Return a difference with the interval and p (steps 3 and 4) of its bootstrap draws (resamples)."""
+    low, high = _compute_percentile_interval(drawn)
+    draws_in_smaller_tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    return Change(value, low, high, p=float(min(1.0, 2 * (draws_in_smaller_tail + 1) / (len(drawn) + 1))))
+
+
+def compute_sign_test_p(item_differences: npt.NDArray[np.float64]) -> float | None:
+    """Return p of the sign test if all items (items) that changed did so in one direction; otherwise None."""
     better, worse = int((item_differences > 0).sum()), int((item_differences < 0).sum())
-    if better and worse:
-        draws_in_smaller_tail = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-        return Change(value, low, high, p=min(1.0, 2 * (draws_in_smaller_tail + 1) / (resamples + 1)))
-    p = min(1.0, 2.0 * 0.5 ** (better + worse))
-    return Change(value, low, high, p) if p < ALPHA else Change(value, min(low, 0.0), max(high, 0.0), p)
+    return None if better and worse else min(1.0, 2.0 * 0.5 ** (better + worse))
+
+
+def widen_interval(change: Change, item_differences: npt.NDArray[np.float64], statistic: Statistic) -> Change:
+    """Return a change with the exact interval if all items (items) changed alike, or all changes have one direction."""
+    value, low, high = change.value, change.low, change.high
+    if high - low < EPSILON and statistic in SHARE_STATISTICS:
+        least = _compute_least_share(len(item_differences))
+        low, high = max(least * value - (1 - least), -1.0), min(least * value + (1 - least), 1.0)
+    sign_test_p = compute_sign_test_p(item_differences)
+    if sign_test_p is not None and sign_test_p >= ALPHA:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return Change(value, low, high, change.p)
 
 
 def _compute_least_share(items: int) -> float:

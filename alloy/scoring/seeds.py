@@ -14,6 +14,8 @@ Algorithm, for k runs of one configuration:
 4. Seed part = sample variance of v_1, ..., v_k, divided by k: (Var(seed) + Var(rest) / items) / k.
 5. Variance V = seed part + item part. Degrees of freedom d = (k - 1) * V / seed part.
 6. Interval = value -+ t(0.975, d) * sqrt(V); p = 2 * P(T_d > |value| / sqrt(V)).
+7. For a difference in which all items changed in one direction (mean over the runs): p is at least that of the sign
+   test, and the interval contains 0 unless that p is below 0.05, as for one run (alloy/scoring/bootstrap.py).
 
 Example: three runs with F1 of 0.42, 0.46 and 0.51, item part 0.0002. The value is 0.463, the seed part
 0.00203 / 3 = 0.00068, V = 0.00088, d = 2.6, and the interval 0.463 -+ 3.5 * 0.0297 = 0.36 to 0.57.
@@ -47,9 +49,12 @@ from alloy.scoring.bootstrap import (
     Counts,
     Estimate,
     Statistic,
+    compute_sign_test_p,
     estimate_change,
     estimate_statistic,
+    make_change,
     resample_totals,
+    widen_interval,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -107,7 +112,7 @@ def estimate_change_over_seeds(
     values, drawn = _resample_runs([before, *runs], statistic, resamples, seed)
     differences = drawn[:, 1:] - drawn[:, :1]
     change = _combine_groups([values[1:] - values[0]], compute_item_variance(_compute_covariance(differences)))
-    return estimate_change(before, runs[0], statistic, resamples, seed) if change.low == change.high else change
+    return _apply_sign_test(change, _compute_item_means(runs, statistic) - statistic(before), statistic)
 
 
 def estimate_difference_over_seeds(
@@ -120,15 +125,12 @@ def estimate_difference_over_seeds(
     if len(first) == len(second) == 1 or len(first[0]) < MIN_ITEMS:
         return estimate_change(second[0], first[0], statistic, resamples, seed)
     values, drawn = _resample_runs([*second, *first], statistic, resamples, seed)
+    item_differences = _compute_item_means(first, statistic) - _compute_item_means(second, statistic)
     second_count = len(second)
     if min(second_count, len(first)) == 1:
         means = drawn[:, second_count:].mean(axis=1) - drawn[:, :second_count].mean(axis=1)
-        low, high = np.percentile(means, [2.5, 97.5])
-        draws_in_smaller_tail = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-        value = values[second_count:].mean() - values[:second_count].mean()
-        return Change(
-            float(value), float(low), float(high), p=min(1.0, 2 * (draws_in_smaller_tail + 1) / (resamples + 1))
-        )
+        difference = make_change(float(values[second_count:].mean() - values[:second_count].mean()), means)
+        return _apply_sign_test(difference, item_differences, statistic)
     covariance = _compute_covariance(drawn)
     within = compute_item_variance(covariance[:second_count, :second_count]) + compute_item_variance(
         covariance[second_count:, second_count:]
@@ -136,11 +138,19 @@ def estimate_difference_over_seeds(
     between = covariance[:second_count, second_count:].mean()
     item_variance = np.maximum(within - 2 * between, 0.0)
     difference = _combine_groups([values[second_count:], -values[:second_count]], item_variance)
-    return (
-        estimate_change(second[0], first[0], statistic, resamples, seed)
-        if difference.low == difference.high
-        else difference
-    )
+    return _apply_sign_test(difference, item_differences, statistic)
+
+
+def _compute_item_means(runs: list[Counts], statistic: Statistic) -> FloatArray:
+    """Return the mean over the runs of the statistic of each item (items)."""
+    return np.mean([statistic(run) for run in runs], axis=0)
+
+
+def _apply_sign_test(change: Change, item_differences: FloatArray, statistic: Statistic) -> Change:
+    """Return the change with a p of at least that of the sign test, if all items changed in one direction (step 7)."""
+    widened = widen_interval(change, item_differences, statistic)
+    p = max(widened.p, compute_sign_test_p(item_differences) or 0.0)
+    return Change(widened.value, widened.low, widened.high, p)
 
 
 def estimate_mean_of_values(values: list[float]) -> Estimate:

@@ -198,3 +198,25 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert estimate_mean_over_seeds(runs, compute_share, 200, 7) == estimate_mean_over_seeds(
         runs, compute_share, 200, 7
     )
+
+
+@pytest.mark.parametrize(("changed", "p"), [(1, 1.0), (4, 0.125), (5, 0.0625), (6, 0.03125)])
+@pytest.mark.parametrize(("first", "second"), [(3, 1), (1, 3), (2, 2)])
+def test_changes_in_one_direction_are_no_more_significant_than_in_one_run(
+    changed: int, p: float, first: int, second: int
+) -> None:
+    """40 items, of which only a few changed, all of them from wrong to right, in all runs alike."""
+    none, some = (np.column_stack([np.arange(40) < count, np.ones(40)]).astype(np.int64) for count in (0, changed))
+    changes = [estimate_difference_over_seeds([some] * first, [none] * second, compute_share, 500, 0)]
+    if second == 1:
+        changes.append(estimate_change_over_seeds(none, [some] * first, compute_share, 500, 0))
+    for change in changes:
+        assert change.value == pytest.approx(changed / 40)
+        assert change.p == pytest.approx(p, abs=0.003)
+        assert (change.low <= 0) is (p >= 0.05)
+
+
+def test_if_all_items_changed_alike_the_interval_has_a_width() -> None:
+    none, everything = (np.column_stack([np.full(40, count), np.ones(40)]).astype(np.int64) for count in (0, 1))
+    change = estimate_difference_over_seeds([everything] * 2, [none], compute_share, 500, 0)
+    assert 0.8 < change.low < change.value == change.high == 1.0
