@@ -12,7 +12,7 @@ Run     dvc repro compare
 from pathlib import Path
 
 from alloy.comparison.answers import add_leakage, flag_answers
-from alloy.comparison.common_items import keep_common_comments
+from alloy.comparison.common_items import keep_answered_prompts, keep_common_comments
 from alloy.comparison.compare import Rows, compare_models, require_same_ids
 from alloy.comparison.costs import compute_budget, describe_budget, find_trained_share, read_costs
 from alloy.comparison.formulation import add_headline, describe_headline
@@ -70,7 +70,7 @@ def main() -> None:
             if part in rows["base"]:
                 require_same_ids(f"metrics/{STAGES[part]}/{model}.jsonl", part_rows, rows["base"][part])
     task = _load_task_format(prompt)
-    rows = {model: flag_answers(model_rows, task) for model, model_rows in rows.items()}
+    rows = {model: flag_answers(model_rows, task) for model, model_rows in keep_answered_prompts(rows).items()}
     metrics = {model: add_leakage(model_metrics, rows[model]) for model, model_metrics in metrics.items()}
     lines = compare_models(metrics, rows, score.resamples, score.seed)
     findings = judge_comparison(lines)

@@ -1,11 +1,12 @@
-"""Restrict all models to the same comments: those that fit the context of the language models."""
+"""Restrict all models to the same items: comments that fit the context, and chat prompts that were answered."""
 
 import numpy as np
 
 from alloy.comparison.metrics import METRICS, OVER_CONTEXT
 from alloy.core.files import Row
+from alloy.inference.usage import is_unanswered
 
-VOC = "voc"  # the part of the customer task
+VOC, CHAT = "voc", "chat"  # parts: the customer task, and the chat prompts
 Parts = dict[str, list[Row]]
 
 
@@ -25,3 +26,11 @@ def keep_common_comments(metrics: dict[str, Row], rows: dict[str, Parts]) -> tup
             totals = np.array([metric.items.counts(row) for row in svm_rows], np.int64).sum(axis=0, keepdims=True)
             svm_metrics[metric.key] = round(float(metric.items.statistic(totals)[0]), 4)
     return {**metrics, "svm": {VOC: svm_metrics}}, {**rows, "svm": {VOC: svm_rows}}
+
+
+def keep_answered_prompts(rows: dict[str, Parts]) -> dict[str, Parts]:
+    """Return `rows` (by model and part) without chat prompts that a service did not answer for one of the models."""
+    chats = {model: parts[CHAT] for model, parts in rows.items() if parts.get(CHAT)}
+    unanswered = {row["id"] for chat_rows in chats.values() for row in chat_rows if is_unanswered(row)}
+    answered = {model: [row for row in chat_rows if row["id"] not in unanswered] for model, chat_rows in chats.items()}
+    return {model: {**parts, **({CHAT: answered[model]} if model in chats else {})} for model, parts in rows.items()}

@@ -64,8 +64,9 @@ def pair_chat_answers(chats: dict[str, list[Row]], flagged: dict[str, list[Row]]
         flagged_by_id = {row["id"]: row for row in flagged[model] if row["test"] == "chat"}
         for row in rows:
             prompt = {"category": row["category"], "messages": row["messages"], "answers": {}}
-            flags = [title for flag, title in FLAGS.items() if flagged_by_id[row["id"]][flag]]
-            prompts.setdefault(row["id"], prompt)["answers"][model] = {"text": row["answer"], "flags": flags}
+            flags = [title for flag, title in FLAGS.items() if flagged_by_id.get(row["id"], {}).get(flag)]
+            text = row["answer"] or (f"(no answer: {row['reason']})" if row.get("reason") else "")
+            prompts.setdefault(row["id"], prompt)["answers"][model] = {"text": text, "flags": flags}
     return list(prompts.values())
 
 

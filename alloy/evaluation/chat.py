@@ -4,7 +4,14 @@ from collections import Counter
 
 from alloy.core.files import InputError, Row
 from alloy.inference.engine import Completion, Engine, Finish, Request
-from alloy.inference.usage import ask_engine, count_finish, count_unanswered, find_usual_reason, make_finish_fields
+from alloy.inference.usage import (
+    ask_engine,
+    count_finish,
+    count_unanswered,
+    find_usual_reason,
+    is_unanswered,
+    make_finish_fields,
+)
 from alloy.runtime.chunks import OnRowDone
 
 
@@ -24,11 +31,14 @@ def answer_prompts(engine: Engine, prompts: list[Row], on_row_done: OnRowDone) -
 def count_answer(row: Row, totals: "Counter[str]") -> Row | None:
     """Add an answer to the totals. Return it with `cut`: 1 if it reached the token limit, otherwise 0.
 
-    Return None if the prompt does not fit the model's context: it is skipped.
+    A prompt that a service refused or failed to answer is kept, but it does not count as an answer. Return None if the
+    prompt does not fit the model's context: it is skipped.
     """
     totals.update(count_finish(row))
     if row["finish"] == Finish.context.value:
         return None
+    if is_unanswered(row):
+        return {**row, "cut": 0}
     cut = int(row["finish"] == Finish.length.value)
     totals.update({"answers": 1, "tokens": row["tokens"], "cut": cut})
     return {**row, "cut": cut}
@@ -43,15 +53,16 @@ def summarize_answers(totals: "Counter[str]") -> Row:
     answers = totals["answers"]
     unanswered = count_unanswered(totals)
     over_context = unanswered.pop(Finish.context.value)
-    if not answers:
+    asked = sum(unanswered.values())
+    if not answers and not asked:
         raise InputError(
             f"chat: all {over_context} prompts are longer than the model's context; shorten the prompts (`data.chat` "
             "in params.yaml)"
         )
-    if unanswered["failed"] == answers:
-        reason = find_usual_reason(totals)
+    if not answers:
+        reason = find_usual_reason(totals) if unanswered["failed"] else "refused"
         raise InputError(
-            f"infer.engine: none of the {answers} prompts was answered ({reason}); check the service and infer.engine"
+            f"infer.engine: none of the {asked} prompts was answered ({reason}); check the service and infer.engine"
         )
     return {
         "answers": answers,

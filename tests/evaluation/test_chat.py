@@ -67,3 +67,17 @@ def test_a_prompt_over_the_context_is_skipped_and_counted() -> None:
     }
     with pytest.raises(InputError, match=r"^chat: .*\b1\b.*data\.chat\b.*params\.yaml"):
         summarize_answers(Counter({"finish context": 1}))
+
+
+def test_prompts_that_a_service_did_not_answer_are_no_answers() -> None:
+    totals: Counter[str] = Counter()
+    rows = [
+        {"id": "a", "answer": "", "finish": "failed", "reason": "500", "tokens": 0},
+        {"id": "b", "answer": "", "finish": "refused", "reason": "filter", "tokens": 0},
+        {"id": "c", "answer": "Yes", "finish": "stop", "tokens": 6},
+    ]
+    assert [count_answer(row, totals) for row in rows] == [{**row, "cut": 0} for row in rows]
+    found = summarize_answers(totals)
+    assert (found["answers"], found["mean_tokens"], found["unanswered"]) == (1, 6.0, {"refused": 1, "failed": 1})
+    with pytest.raises(InputError, match=r"\b2\b.*infer\.engine"):
+        summarize_answers(Counter({"finish failed": 1, "finish refused": 1, "reason 500": 1}))

@@ -78,7 +78,12 @@ def make_instructions(followed: int, answers: list[str]) -> tuple[Row, list[Row]
 def make_chats(leaked: int) -> tuple[Row, list[Row]]:
     """Return the metrics and rows of the stage `chat`; the first `leaked` answers are labels."""
     rows = [
-        {"id": f"chat{n}", "category": "fact", "messages": [{"role": "user", "content": f"What is {n}?"}]}
+        {
+            "id": f"chat{n}",
+            "category": "fact",
+            "messages": [{"role": "user", "content": f"What is {n}?"}],
+            "finish": "stop",
+        }
         for n in range(PROMPTS)
     ]
     return {"answers": PROMPTS}, add_answers(rows, [LEAKED if n < leaked else f"It is {n}." for n in range(PROMPTS)])
