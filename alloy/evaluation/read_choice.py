@@ -4,58 +4,61 @@ There are two readings of the same answer:
 
 - Strict: the answer is the letter or the text of a choice and nothing else. Case and a final period do not matter.
 - Lenient: the answer names one choice, as in "The answer is C", "C) flesh eaters" or "It is called photosynthesis."
+
+The lenient rules are short regular expressions over classes of tokens (`answer_tokens.CLASSES`), so that they need not
+list the spellings of each statement. An answer that names two choices and does not settle on one names none.
 """
 
 import re
-import string
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
-from alloy.core.text import lower_text
+from alloy.core.text import lower_text, normalize_text
+from alloy.evaluation.answer_tokens import LETTER_END, LETTERS, UNKNOWN, classify_answer
 
-LETTERS = string.ascii_uppercase
-MARKUP = re.compile(r"[*_`\"“”]")
-BOXED = re.compile(
-    r"\\boxed\s*\{\s*(?:\\text\s*\{\s*)?(\w)[}\s]*\}"
-)  # LaTeX, which models trained on mathematics often write
+__all__ = ["LETTERS", "read_choice", "read_letter", "read_strict", "read_text"]
+
 JSON_START = re.compile(r"\s*(?:\{|\[\s*[\[{\"\]])")
+THINK_START = re.compile(r"<think(?:ing)?>")
+THINK_END = re.compile(r"</think(?:ing)?>")
 
-# A letter that is not part of a word or a name, such as `B-cells`, `C++`, `D's` or `A.I.`, and is not called wrong.
-LETTER = (
-    r"[(\[]*(?<![\w'\u2019])([A-Z]|[a-z](?=\s*$|[).:\]]))(?![\w'\u2019+#]|-\w|\.[A-Za-z])"
-    r"(?!\W*\s(?i:is|are)\s(?i:wrong|incorrect|false|not)\b)"
-)
-# What can follow a letter at the start of an answer: the end, punctuation, or words such as "because" or "is correct".
-LETTER_END = (
-    r"[)\]]*(?:\s*$|\s*\n|\s*[^\w\s'\u2019+#-]|\s+[-\u2013\u2014]\s|\s+(?i:because|since|as)\b"
-    r"|\s+(?i:is\s+(?:the\s+|my\s+)?(?:right|correct|true|best|answer|choice|option)\b))"
-)
-NOUN = r"(?i:answer|option|choice|letter)"
-PATTERNS = [
-    re.compile(pattern)
-    for pattern in (
-        rf"\b{NOUN}\s*(?:(?i:is|would be|must be)\b\s*:?|:)\s*(?i:the\s+)?(?:{NOUN}\s+)?{LETTER}",  # the answer is B
-        rf"^\s*(?:{NOUN}\s+)?{LETTER}(?={LETTER_END})",  # B. Venus; Option B
-        rf"\b(?i:choose|pick|select|it is|it['\u2019]s)\s+(?:{NOUN}\s+)?{LETTER}(?={LETTER_END})",  # I choose B
-    )
-]
-ARTICLE = re.compile(r"[ \t]+[a-z]")  # after the A of "the answer is A dog"
-SECOND_LETTER = re.compile(
-    r"[)\].]*\s*(?:\b(?i:and|or)\b|[/&,])\s*(?:(?i:and|or)\s+)?[(\[]*[A-Z](?![\w'\u2019+#-]|\s+(?!and\b|or\b)[a-z])"
-)
+# What comes before a choice. The lengths are limited, so that the time is linear in the length of the answer.
+WINDOW = 24
+STATEMENT = re.compile(r"[NR][wFIi]{0,8}[VP:=]L?[VP:=FNi<]{0,8}$")  # the answer to this is clearly (
+NEGATION = re.compile(r"[XW][^.?LB,sAaT]{0,10}$")  # not the; the wrong answer is
+HYPOTHESIS = re.compile(r"H[^.?LB,sAaT]{0,10}$")  # if the answer is; rather than
+LABEL = re.compile(r"(?:L[In.,:Fo]{0,6}|[iBN]|[sn],?)[:=<FNiVs]{0,6}$")  # Sure! Option; therefore, it is
+LINE_START = re.compile(r"L[:<]{0,2}$")
+# What comes after a choice.
+CONFIRMATION = re.compile(r">*(?:[VP][VF]{0,4}(?:N|[Rr](?!w))|[:<]F{0,2}[Rr](?![NwV]))(?!w{0,3}\?)")  # is right
+# is not; cannot; : wrong; ? No,
+REJECTION = re.compile(r">*(?:[VP][VF]{0,4}[XW]|X(?![FN]*[AaT])|[:<]F*W|[.?](?:I,)?n[.,])")
+QUESTION = re.compile(r">*\?")
+LIST_TEXT = re.compile(r">[.:]?[^.L]|[.:][^.L]")  # . Venus; ) Venus
+# What joins two choices.
+JOINT = re.compile(r"(?:[.:<][wFT]{1,6}>?o|[<>,o])[<>,oF]*|F*")  # or; , maybe the; (Mercury) or
+LIST_JOINT, LIST_JOINT_END = re.compile(r"\.|\.?L"), re.compile(r"\.?L|\.[Aa]")  # "A. B. C." or one letter per line
 
-SENTENCE_END = re.compile(r"[.!?](?=\s|$)|(?<!:)\n")
-NEGATION = re.compile(r"\bnot\s+(?:an?\s+|the\s+)?$")
+Status = Literal["rejected", "stated", "listed", "label", "weak", "other"]
 
 
 def read_strict(text: str, choices: list[str], *, letters: bool) -> int | None:
-    """Return the index of the choice that is the whole of `text`, or None.
+    """Return the index of the choice that is the whole of `text`, or None. Reasoning in <think> tags is ignored.
 
     `letters`: the choices were shown with letters, so a single letter is also an answer.
+
+    An exact match takes precedence over one that ignores a final period, and that over one that also ignores case.
+    The match must be unique: with the choices CO and Co, "co" names none. Of equal choices the first is returned.
     """
-    answer = _simplify_text(text)
-    if letters and len(answer) == 1 and answer.upper() in LETTERS[: len(choices)]:
-        return LETTERS.index(answer.upper())
-    simple_choices = [_simplify_text(choice) for choice in choices]
-    return simple_choices.index(answer) if answer and answer in simple_choices else None
+    answer = normalize_text(_drop_reasoning(text))
+    letter = _drop_period(answer).upper()
+    if letters and len(letter) == 1 and letter in LETTERS[: len(choices)]:
+        return LETTERS.index(letter)
+    for simplify in (normalize_text, _drop_period, _drop_period_and_case):
+        equal = [choice for choice in choices if simplify(answer) and simplify(choice) == simplify(answer)]
+        if equal:
+            return choices.index(equal[0]) if len(set(map(normalize_text, equal))) == 1 else None
+    return None
 
 
 def read_choice(text: str, choices: list[str], *, letters: bool) -> int | None:
@@ -65,66 +68,118 @@ def read_choice(text: str, choices: list[str], *, letters: bool) -> int | None:
 
     1. Use `read_strict`.
     2. If the answer is JSON, it names no choice: a list of labels can contain the words of a choice by accident.
-    3. With `letters`, find the letter that is named (`read_letter`).
-    4. Find the only choice whose text is in the first sentence (`read_text`).
+    3. Use the lenient rules for letters (with `letters`) and texts (`_read_answer`).
 
     Example: with the choices Mars and Venus, both "B. I think so" and "It must be Venus!" name the second.
     """
     strict = read_strict(text, choices, letters=letters)
     if strict is not None:
         return strict
-    if JSON_START.match(text):
-        return None
-    letter = read_letter(text, len(choices)) if letters else None
-    return read_text(text, choices) if letter is None else letter
+    return _read_answer(text, choices, len(choices) if letters else 0)
 
 
 def read_letter(text: str, count: int = 4) -> int | None:
-    r"""Return the index of the letter that `text` names, if it is one of the first `count`; otherwise None.
-
-    Algorithm:
-
-    1. Remove Markdown and quotes; `\boxed{B}` becomes "answer: B".
-    2. Look for a statement ("the answer is B"), then for a letter at the start ("B. Venus", "(b)", "Option B"), then
-       for "I choose B". The first match decides.
-    3. If a second letter follows ("B or C", "A/B"), no letter is named. An A that is an article ("the answer is A dog")
-       is not a match.
-    """
-    plain = MARKUP.sub("", BOXED.sub(r"answer: \1.", text))
-    for pattern in PATTERNS:
-        for match in pattern.finditer(plain):
-            letter, rest = match.group(1), match.end()
-            if SECOND_LETTER.match(plain, rest):
-                return None
-            if letter == "A" and ARTICLE.match(plain, rest) and not re.match(LETTER_END, plain[rest:]):
-                continue
-            return LETTERS.index(letter.upper()) if letter.upper() in LETTERS[:count] else None
-    return None
+    """Return the index of the letter that `text` names, if it is one of the first `count`; otherwise None."""
+    return _read_answer(text, [], count)
 
 
 def read_text(text: str, choices: list[str]) -> int | None:
-    """Return the index of the only choice whose text is in the first sentence of `text` as whole words, or None.
+    """Return the index of the choice whose text `text` names, in a statement or in the first sentence, or None."""
+    return _read_answer(text, choices, 0)
 
-    A choice does not count within a longer one ("York" in "New York") or after "not". It must begin in the first
-    sentence. It can contain a period ("St. Louis").
+
+def _read_answer(text: str, choices: list[str], letter_count: int) -> int | None:
+    """Return the index of the choice that an answer names by the lenient rules, or None.
+
+    Algorithm:
+
+    1. Classify the tokens, and group choices that are joined. A group of different choices is UNKNOWN: "A or B".
+    2. Judge each group by the classes before and after it (`_judge`).
+    3. The last statement decides ("the answer is B", "B is right"), unless its choice is rejected after it.
+    4. Otherwise, letters that label the answer decide ("B. Venus", "I think B"). Labels of a list with several items
+       do not count, since the answer repeats the options.
+    5. Otherwise, texts in the first sentence and letters in brackets decide ("It is Venus (B)").
+    6. In steps 4 and 5, the choices must be the same, apart from rejected ones ("not B", "B is wrong").
     """
-    answer = "\n".join(map(lower_text, text.strip().splitlines()))
-    end = SENTENCE_END.search(answer)
-    limit = end.start() if end else len(answer)
-    matches = [
-        (*match.span(), index)
-        for index, choice in enumerate(choices)
-        if (words := _simplify_text(choice).split())
-        for match in re.finditer(r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)", answer)
-        if match.start() < limit and not NEGATION.search(answer[: match.start()])
-    ]
-    named = {
-        index
-        for start, end, index in matches
-        if not any(a <= start and end <= b and (a, b) != (start, end) for a, b, _ in matches)
-    }
-    return named.pop() if len(named) == 1 else None
+    answer = _drop_reasoning(text)
+    if JSON_START.match(answer):
+        return None
+    classes, choice_at = classify_answer(answer, choices, letter_count)
+    sentence = re.match(r"L[InF.,:]*(?:[^.?L]|(?<=:)L)*", classes)  # the first one, after words such as "Sure!"
+    sentence_end = sentence.end() if sentence else 0
+    stated: int | None = None
+    named: dict[Status, set[int]] = {"rejected": set(), "listed": set(), "label": set(), "weak": set(), "other": set()}
+    for group in _group_choices(classes, choice_at):
+        members = {choice_at[position] for position in group}
+        choice = next(iter(members)) if len(members) == 1 else UNKNOWN
+        status = _judge(classes, group[0], group[-1] + 1, sentence_end)
+        if status == "stated":
+            stated = choice
+        elif status == "rejected":
+            named["rejected"] |= members
+            stated = None if stated in members else stated
+        else:
+            named[status].add(choice)
+    if stated is not None:
+        return None if stated == UNKNOWN else stated
+    labels = named["label"] | (named["listed"] if len(named["listed"]) == 1 else set())
+    remaining = (labels - named["rejected"]) or (named["weak"] - named["rejected"])
+    return remaining.pop() if len(remaining) == 1 and UNKNOWN not in remaining else None
 
 
-def _simplify_text(text: str) -> str:
-    return lower_text(text).removesuffix(".")
+def _judge(classes: str, start: int, end: int, sentence_end: int) -> Status:
+    """Return the status of the choice, or of the joined choices, at `start` to `end` in the classes of an answer."""
+    before, after = classes[max(0, start - WINDOW) : start], classes[end : end + WINDOW]
+    is_text = classes[start] == "T"
+    if NEGATION.search(before) or REJECTION.match(after):
+        return "rejected"
+    if HYPOTHESIS.search(before):
+        return "other"
+    if CONFIRMATION.match(after):
+        return "stated"
+    if is_text:
+        is_stated = STATEMENT.search(before) and not QUESTION.match(after)
+        return "stated" if is_stated else "weak" if start < sentence_end else "other"
+    if not LETTER_END.match(classes, start + 1):
+        return "other"
+    if LINE_START.search(before) and LIST_TEXT.match(after):
+        return "listed"
+    if STATEMENT.search(before) and not QUESTION.match(after):
+        return "stated"
+    if LABEL.search(before):
+        return "label"
+    return "weak" if before.endswith("<") and after.startswith(">") else "other"
+
+
+def _group_choices(classes: str, positions: Iterable[int]) -> Iterator[list[int]]:
+    """Yield the positions of choices, in groups of those that are joined: "A or B", "B, C and D", "Venus (B)"."""
+    group: list[int] = []
+    for position in positions:
+        if group and not _are_joined(classes, group[-1], position):
+            yield group
+            group = []
+        group.append(position)
+    if group:
+        yield group
+
+
+def _are_joined(classes: str, first: int, second: int) -> bool:
+    between, after = classes[first + 1 : second][:WINDOW], classes[second + 1 : second + 1 + WINDOW]
+    if LIST_JOINT.fullmatch(between):
+        return LIST_JOINT_END.match(after) is not None
+    # In "The answer is B and C is wrong", C begins a new statement.
+    return JOINT.fullmatch(between) is not None and ("o" in between or not re.match(r">*V", after))
+
+
+def _drop_reasoning(text: str) -> str:
+    """Return what follows the reasoning. If it does not end, there is no answer."""
+    answer = THINK_END.split(text)[-1]
+    return "" if THINK_START.search(answer) else answer
+
+
+def _drop_period(text: str) -> str:
+    return normalize_text(text).removesuffix(".")
+
+
+def _drop_period_and_case(text: str) -> str:
+    return lower_text(_drop_period(text))

@@ -53,7 +53,11 @@ def make_unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
 
 
 def _check_question(_number: int, row: Row) -> Row:
-    """Return a question; raise `ValueError` with what is wrong with it and how to fix it."""
+    """Return a question; raise `ValueError` with what is wrong with it and how to fix it.
+
+    Equal choices are allowed, since MMLU itself has a few (github.com/hendrycks/test/issues/29). A generated answer
+    with such a text is read as the first of them.
+    """
     for key in ("subject", "question"):
         if not has_text(row.get(key)):
             raise ValueError(f"`{key}` is missing, empty or not a string; write its text")
