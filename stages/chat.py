@@ -14,18 +14,20 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import write_json, write_jsonl
+from alloy.core.files import InputError, write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import read_model_name, run
-from alloy.evaluation.chat import answer_prompts, count_answer, summarize_answers
+from alloy.evaluation.chat import answer_prompts, count_answer, keep_renderable, summarize_answers
 from alloy.evaluation.settings import Chat
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
 from alloy.inference.usage import format_unanswered, make_needs_retry
-from alloy.modeling.model_folder import read_hosted_name
+from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import hash_inputs
+
+PROMPTS = Path("data/prepared/chat/prompts.jsonl")
 
 
 def main() -> None:
@@ -40,7 +42,12 @@ def main() -> None:
         print(f"chat {name}: skipped, nothing was trained")
         return
     warnings: list[str] = []
-    prompts = read_chat_prompts(Path("data/prepared/chat/prompts.jsonl"), warnings.append)
+    prompts = read_chat_prompts(PROMPTS, warnings.append)
+    if not read_hosted_name(model):
+        prompts, problems = keep_renderable(prompts, load_tokenizer(model))
+        warnings += problems
+        if not prompts:
+            raise InputError(f"{PROMPTS}: the model can be asked none of the prompts; {problems[0]}")
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
     job = Job(
         name=f"chat {name}",

@@ -1,6 +1,7 @@
 """Answer plain chat prompts. People read the answers in the report, and leakage is measured on them."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from alloy.core.files import InputError, Row
 from alloy.inference.engine import Completion, Engine, Finish, Request
@@ -12,7 +13,11 @@ from alloy.inference.usage import (
     is_unanswered,
     make_finish_fields,
 )
+from alloy.modeling.chat_template import RenderError, render_prompt
 from alloy.runtime.chunks import OnRowDone
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def answer_prompts(engine: Engine, prompts: list[Row], on_row_done: OnRowDone) -> None:
@@ -26,6 +31,22 @@ def answer_prompts(engine: Engine, prompts: list[Row], on_row_done: OnRowDone) -
         on_row_done(index, {**prompts[index], **row})
 
     ask_engine(engine, [Request("", prompt["messages"]) for prompt in prompts], add_answer)
+
+
+def keep_renderable(prompts: list[Row], tokenizer: "PreTrainedTokenizerBase") -> tuple[list[Row], list[str]]:
+    """Return the prompts that the model's chat template can render, and one line for each of the others.
+
+    Some templates have no system role, for example.
+    """
+    kept, problems = [], []
+    for prompt in prompts:
+        try:
+            render_prompt(tokenizer, prompt["messages"])
+        except RenderError as error:
+            problems.append(f"prompt '{prompt['id']}' is left out: {error}")
+        else:
+            kept.append(prompt)
+    return kept, problems
 
 
 def count_answer(row: Row, totals: "Counter[str]") -> Row | None:

@@ -13,6 +13,7 @@ from alloy.labeling.grammar import (
     build_content_grammar,
     build_labels_grammar,
     can_quote,
+    can_quote_in_answer,
     compute_max_segments,
 )
 from alloy.labeling.no_repeats import NoRepeats, WrittenSegments
@@ -26,19 +27,24 @@ START = 'root ::= "[{\\""'
 
 @dataclass(frozen=True)
 class LabelConstraint:
-    """Restricts answers to valid JSON segments of the `task`, with labels of the taxonomy or their `codes`."""
+    """Restricts answers to valid JSON segments of the `task`, with labels of the taxonomy or their `codes`.
+
+    `whole_answers`: the engine needs one grammar of a whole answer per comment (`make_grammar`), not one per part.
+    """
 
     taxonomy: Taxonomy
     task: Row
     codes: Codes | None = None
+    whole_answers: bool = False
 
     def make_grammar(self, source: str) -> str:
         """Return the grammar of a whole answer to a comment."""
         return build_answer_grammar(self.taxonomy, self.task, self.codes, source)
 
     def allows_any_content(self, source: str) -> bool:
-        """Return whether contents may be any text, because the comment is too long for a grammar of its quotes."""
-        return bool(self.task["has_content"]) and not can_quote(source)
+        """Return whether contents may be any text, because a grammar of the comment's quotes takes too long."""
+        quotes = can_quote_in_answer(source, self.taxonomy) if self.whole_answers else can_quote(source)
+        return bool(self.task["has_content"]) and not quotes
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "CompiledLabelConstraint":
         """Compile the constraint for the tokenizer of a model."""

@@ -14,7 +14,8 @@ from alloy.core.text import SPACELESS
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import Codes
 
-WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
+# A run of the same sign is one word: `=====` as five words would match in 15 ways, and compile 50 times as long.
+WORD = re.compile(rf"(?P<word>[{SPACELESS}]|[^\W{SPACELESS}]+|(?P<sign>[^\w\s])(?P=sign)*)(?P<space>\s*)")
 MAX_QUOTED_LEAVES = 300  # with more, compiling a grammar per comment takes longer than generating its answer
 # Contents of longer comments may be any text. Compiling a quote grammar takes about 0.06 seconds for 400 words and 8
 # seconds for 2,000 words (benchmarks/quote_grammar.py).
@@ -33,7 +34,7 @@ def build_answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, com
       answer of a weak model might never end.
     - No grammar can require that segments differ; see no_repeats.py.
     """
-    quotes = comment is not None and len(taxonomy.leaves) <= MAX_QUOTED_LEAVES and can_quote(comment)
+    quotes = comment is not None and can_quote_in_answer(comment, taxonomy)
     start = (
         [_quote_literal('{"content": "'), "content", _quote_literal('", "')]
         if task["has_content"]
@@ -99,11 +100,16 @@ def can_quote(comment: str) -> bool:
     return sum(1 for _ in islice(WORD.finditer(comment), MAX_QUOTED_WORDS + 1)) <= MAX_QUOTED_WORDS
 
 
+def can_quote_in_answer(comment: str, taxonomy: Taxonomy) -> bool:
+    """Return whether the grammar of a whole answer restricts contents to quotes of the comment."""
+    return len(taxonomy.leaves) <= MAX_QUOTED_LEAVES and can_quote(comment)
+
+
 def _build_quote_rules(comment: str) -> list[str]:
     """Return the rules of `content`: one or more consecutive words of the comment."""
     # Rule `q3` matches quotes that end with word 3. It is left-recursive: xgrammar follows left recursion in linear
     # time, right recursion in cubic time.
-    words = [match.groups() for match in WORD.finditer(comment)]
+    words = [match.group("word", "space") for match in WORD.finditer(comment)]
     ends = " | ".join(f"q{number}" for number in range(len(words))) or _quote_literal("")
     rules = [f"content ::= {ends}"]
     space = ""

@@ -10,7 +10,7 @@ from alloy.core.text import hash_text, normalize_text
 from alloy.formats.comments import make_segment_row
 from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
-from alloy.inference.settings import Infer
+from alloy.inference.settings import EngineName, Infer
 from alloy.inference.usage import (
     ask_engine,
     count_finish,
@@ -57,7 +57,8 @@ class Labeler:
         answer = parse_answer(completion.text, levels, self.prompts.codes)
         different = tuple(dict.fromkeys(answer.segments))
         segments = answer.segments if self.constraint is None else different
-        any_content = self.constraint is not None and self.constraint.allows_any_content(comment["text"])
+        asked = completion.finish is not Finish.context
+        any_content = asked and self.constraint is not None and self.constraint.allows_any_content(comment["text"])
         return {
             "id": comment["id"],
             "hash": hash_text(comment["text"]),
@@ -78,7 +79,10 @@ class Labeler:
 
 def open_labeler(folder: Path, infer: Infer, prompts: Prompts) -> Labeler:
     """Return a labeler with the model in `folder`. With `infer.constrain`, answers keep to the taxonomy."""
-    constraint = LabelConstraint(prompts.taxonomy, prompts.task, prompts.codes) if infer.constrain else None
+    whole_answers = infer.engine is not EngineName.transformers
+    constraint = (
+        LabelConstraint(prompts.taxonomy, prompts.task, prompts.codes, whole_answers) if infer.constrain else None
+    )
     return Labeler(open_engine(folder, infer, constraint, prompts.build_messages(SAMPLES)), prompts, constraint)
 
 
@@ -104,7 +108,7 @@ def build_metrics(totals: "Counter[str]") -> Row:
     - `ended_by_length`: share of answers that ended at the token limit
     - `repeated_segments`: share of segments that repeat another one of the same answer
     - `quoted`: share of contents that are in their comment
-    - `free_content`: comments that are too long to restrict contents to their words
+    - `free_content`: comments whose contents could be any text, because restricting them takes too long
 
     Raises `InputError` if a service failed on every comment.
     """

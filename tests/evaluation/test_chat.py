@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError, Row
-from alloy.evaluation.chat import answer_prompts, count_answer, summarize_answers
+from alloy.evaluation.chat import answer_prompts, count_answer, keep_renderable, summarize_answers
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.open_engine import SAMPLE_CHATS
@@ -81,3 +81,19 @@ def test_prompts_that_a_service_did_not_answer_are_no_answers() -> None:
     assert (found["answers"], found["mean_tokens"], found["unanswered"]) == (1, 6.0, {"refused": 1, "failed": 1})
     with pytest.raises(InputError, match=r"\b2\b.*infer\.engine"):
         summarize_answers(Counter({"finish failed": 1, "finish refused": 1, "reason 500": 1}))
+
+
+def test_prompts_that_the_template_cannot_render_are_named_and_left_out() -> None:
+    tokenizer = make_tokenizer()
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('No system role') }}{% endif %}"
+    tokenizer.chat_template = template + str(tokenizer.chat_template)
+    question = {"role": "user", "content": "Hi!"}
+    prompts = [
+        {"id": "a", "messages": [question]},
+        {"id": "b", "messages": [{"role": "system", "content": "Be brief."}, question]},
+    ]
+    kept, problems = keep_renderable(prompts, tokenizer)
+    assert kept == prompts[:1]
+    (problem,) = problems
+    assert "'b'" in problem
+    assert "No system role" in problem

@@ -13,7 +13,7 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.hf_engine import find_only_token
 from alloy.labeling.answer import assign_codes, parse_answer, render_answer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
-from alloy.labeling.grammar import MAX_QUOTED_WORDS, can_quote
+from alloy.labeling.grammar import MAX_QUOTED_WORDS, build_content_grammar, can_quote
 from hostile_comments import HOSTILE
 from tiny_model import make_tokenizer
 
@@ -268,3 +268,19 @@ def test_contents_are_quotes_if_the_comment_is_within_the_limit() -> None:
     assert can_quote(" ".join(words))
     assert not can_quote(" ".join([*words, "more"]))
     assert not LabelConstraint(TAXONOMY, TASKS["bare"]).allows_any_content("word " * 9999)
+
+
+@pytest.mark.parametrize(
+    ("leaves", "whole_answers", "expected"), [(300, True, False), (301, True, True), (301, False, False)]
+)
+def test_contents_are_any_text_if_a_whole_answer_has_many_leaves(
+    leaves: int, whole_answers: bool, expected: bool
+) -> None:
+    taxonomy = Taxonomy(("L1",), {(f"l{number}",): "" for number in range(leaves)})
+    constraint = LabelConstraint(taxonomy, TASKS["full"], whole_answers=whole_answers)
+    assert constraint.allows_any_content("The lock jams.") is expected
+    assert ("q0 ::=" not in constraint.make_grammar("The lock jams.")) is (leaves > 300)
+
+
+def test_a_run_of_the_same_sign_is_one_word() -> None:
+    assert build_content_grammar("=" * 399 + " lock").count("::=") == build_content_grammar("= lock").count("::=")
