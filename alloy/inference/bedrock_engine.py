@@ -13,8 +13,17 @@ from typing import Any
 from alloy.core.files import InputError, Row
 from alloy.inference.engine import UNANSWERED, Completion, Constraint, Finish, OnCompletion, Request
 from alloy.inference.rate_limiter import read_retry_after
-from alloy.inference.service import Service
-from alloy.inference.service_errors import ErrorKind, ServiceError, classify_error, is_parameter_rejected
+from alloy.inference.service import Service, make_check_request, read_guarded
+from alloy.inference.service_errors import (
+    ErrorKind,
+    ServiceError,
+    format_one_line,
+    get_count,
+    get_value,
+    is_parameter_rejected,
+    make_error,
+    replace_surrogates,
+)
 from alloy.inference.settings import Infer
 from alloy.modeling.model_folder import read_hosted_name
 
@@ -24,6 +33,7 @@ FINISH = {
     "content_filtered": Finish.refused,
     "guardrail_intervened": Finish.refused,
 }
+ABORTED = ("malformed_model_output", "malformed_tool_use")  # the answer is not usable
 
 
 class BedrockEngine:
@@ -64,9 +74,10 @@ class BedrockEngine:
     async def _complete_async(self, requests: list[Request], on_completion: OnCompletion) -> list[Completion]:
         loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(self.infer.concurrency)
+        asked = [*requests, make_check_request(requests[0])] if requests else []
 
         async def send(index: int) -> Completion:
-            return await loop.run_in_executor(pool, partial(self._send_request, requests[index]))
+            return await loop.run_in_executor(pool, partial(self._send_request, asked[index]))
 
         try:
             return await self.service.answer_all(len(requests), send, on_completion)
@@ -74,42 +85,59 @@ class BedrockEngine:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _send_request(self, request: Request) -> Completion:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         turns = [message for message in request.messages if message["role"] != "system"]
         messages = [{"role": turn["role"], "content": [{"text": turn["content"]}]} for turn in turns]
         system = [{"text": message["content"]} for message in request.messages if message["role"] == "system"]
+        texts = [request.source, *(message["content"] for message in request.messages)]
         while True:
             limits: Row = {"maxTokens": self.infer.max_new_tokens}
             if self.greedy:
                 limits["temperature"] = 0.0
             fields: Row = {"modelId": self.model, "messages": messages, "system": system, "inferenceConfig": limits}
             try:
-                return read_reply(self.client.converse(**fields), sampled="temperature" not in limits)
-            except ClientError as error:
-                status, code, message, headers = _read_client_error(error)
-                if not ("temperature" in limits and is_parameter_rejected(status, message, "temperature")):
-                    wait = read_retry_after(headers)
-                    raise ServiceError(classify_error(status, code, message), f"{code}: {message}", wait) from None
+                with read_guarded():
+                    return read_reply(self._converse(fields, texts), sampled="temperature" not in limits)
+            except ServiceError as error:
+                if not ("temperature" in limits and is_parameter_rejected(error.status, error.message, "temperature")):
+                    raise
                 self.greedy = False
-            except BotoCoreError as error:
-                raise ServiceError(_classify_connection_error(error), str(error)) from None
+
+    def _converse(self, fields: Row, texts: list[str]) -> Row:
+        """Return the reply to a request with these texts; raise `ServiceError` if there is none."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return self.client.converse(**fields)
+        except ClientError as error:
+            status, code, message, headers = _read_client_error(error)
+            raise make_error(status, code, message, texts, code, read_retry_after(headers)) from None
+        except BotoCoreError as error:
+            raise ServiceError(_classify_connection_error(error), str(error)) from None
 
 
 def read_reply(reply: Row, *, sampled: bool = False) -> Completion:
-    """Return the completion in a Converse reply. A text or count that is missing or null becomes empty or 0."""
-    usage = reply.get("usage") or {}
-    reason = reply.get("stopReason") or ""
-    content = ((reply.get("output") or {}).get("message") or {}).get("content") or []
-    finish = FINISH.get(reason, Finish.stop)
-    cached = usage.get("cacheReadInputTokens") or 0
+    """Return the completion in a Converse reply. A text or count that is missing or null becomes empty or 0.
+
+    Raise `ServiceError` if the reply is something else. boto3 returns an empty reply for a body that is not JSON.
+    """
+    message = get_value(get_value(reply, "output", Row()), "message", Row())
+    stop_reason = get_value(reply, "stopReason", "")
+    if not stop_reason and not message:
+        raise ServiceError(ErrorKind.malformed, "the reply is not an answer in the format of Converse")
+    if stop_reason in ABORTED:
+        raise ServiceError(ErrorKind.retry, f"the answer is not usable (stopReason: {stop_reason})")
+    parts: list[Row] = get_value(message, "content", [])
+    text = "".join(get_value(part, "text", "") for part in parts)
+    finish = FINISH.get(stop_reason, Finish.stop)
+    usage = reply.get("usage")
+    cached = get_count(usage, "cacheReadInputTokens")
     return Completion(
-        "".join(part.get("text") or "" for part in content),
+        replace_surrogates(text),
         finish,
-        tokens_in=(usage.get("inputTokens") or 0) + cached,
+        tokens_in=get_count(usage, "inputTokens") + cached,
         cached_in=cached,
-        tokens_out=usage.get("outputTokens") or 0,
-        reason=f"stopReason: {reason}" if finish in UNANSWERED else "",
+        tokens_out=get_count(usage, "outputTokens"),
+        reason=format_one_line(f"stopReason: {stop_reason}") if finish in UNANSWERED else "",
         sampled=sampled,
     )
 
@@ -129,6 +157,8 @@ def _classify_connection_error(error: Exception) -> ErrorKind:
         return ErrorKind.unreachable
     if isinstance(error, exceptions.ProxyConnectionError):
         return ErrorKind.unreachable
-    if isinstance(error, exceptions.HTTPClientError):  # a timeout, or a connection that was closed
+    if isinstance(
+        error, exceptions.HTTPClientError | exceptions.IncompleteReadError
+    ):  # a timeout, or a closed connection
         return ErrorKind.retry
     return ErrorKind.failed if isinstance(error, exceptions.ParamValidationError) else ErrorKind.fatal

@@ -13,24 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, Row
-from alloy.inference.engine import Completion, Constraint, Finish, OnCompletion, Request
+from alloy.inference.engine import UNANSWERED, Completion, Constraint, Finish, OnCompletion, Request
 from alloy.inference.rate_limiter import read_retry_after
-from alloy.inference.service import Service
+from alloy.inference.service import Service, make_check_request, read_guarded
 from alloy.inference.service_errors import (
     ErrorKind,
     ServiceError,
-    classify_error,
     format_one_line,
+    get_count,
+    get_value,
     is_parameter_rejected,
+    make_error,
     read_error,
+    replace_surrogates,
 )
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import encode, make_control_token_bias, render_prompt
 from alloy.modeling.model_folder import load_context_length, load_tokenizer, read_hosted_name
 
-FINISH = {"length": Finish.length, "model_length": Finish.context}
-FINISH |= dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), Finish.refused)
-ABORTED = ("error", "abort")  # the service stopped in the middle of the answer, so it is not usable
+FINISHES = {  # by finish_reason; the model ended answers with other reasons
+    Finish.length: ("length", "max_tokens"),
+    Finish.context: ("model_length", "model_context_window_exceeded"),
+    Finish.refused: (
+        *("content_filter", "refusal", "safety", "sensitive"),
+        *("recitation", "prohibited_content", "blocklist", "spii"),  # Gemini
+    ),
+}
+FINISH = {reason: finish for finish, reasons in FINISHES.items() for reason in reasons}
+# The service stopped in the middle of the answer, so it is not usable.
+ABORTED = ("error", "abort", "insufficient_system_resource", "network_error")
+ENDED = ("", "stop", "eos", "end_turn", "stop_sequence")  # with other reasons, an answer without a text is an error
 CONNECT_SECONDS = 10.0  # seconds to reach the service
 LIMIT_PARAMETER = "max_completion_tokens"  # older services call it max_tokens
 
@@ -68,7 +80,8 @@ class OpenAIEngine:
         from httpx2 import InvalidURL, Timeout
         from openai import AsyncOpenAI, OpenAIError
 
-        prompts: list[Any] = [request.messages for request in requests]
+        asked = [*requests, make_check_request(requests[0])] if requests else []
+        prompts: list[Any] = [request.messages for request in asked]
         if self.tokenizer:
             prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, chat) for chat in prompts])
         key = os.environ.get("OPENAI_API_KEY") or "none"  # a local server needs no key, but the client does
@@ -81,7 +94,7 @@ class OpenAIEngine:
             self.service.name = f"{self.model} at {client.base_url}"
 
             async def send(index: int) -> Completion:
-                return await self._send_request(client, requests[index], prompts[index])
+                return await self._send_request(client, asked[index], prompts[index])
 
             return await self.service.answer_all(len(requests), send, on_completion)
 
@@ -93,15 +106,20 @@ class OpenAIEngine:
             reason = f"the prompt has {len(prompt)} tokens, the model's context {self.context}"
             return Completion("", Finish.context, len(prompt), 0, 0, reason=reason)
         extra = self._make_constraint_fields(request.source)
+        texts = [request.source, *(message["content"] for message in request.messages)]
         while True:
             fields = self._make_request_fields(prompt, max_tokens)
             try:
-                return read_completion(await _post_request(client, fields, extra), sampled="temperature" not in fields)
-            except RejectedError as error:
+                body = await _post_request(client, fields, extra, texts)
+                with read_guarded():
+                    return read_completion(body, texts, sampled="temperature" not in fields)
+            except ServiceError as error:
                 sent = [name for name in ("temperature", LIMIT_PARAMETER) if name in fields]
-                parameter = next((name for name in sent if error.names_parameter(name)), None)
+                parameter = next(
+                    (name for name in sent if is_parameter_rejected(error.status, error.message, name)), None
+                )
                 if parameter is None:
-                    raise error.error from None
+                    raise
                 self.rejected.add(parameter)  # and try again without it
 
     def _make_constraint_fields(self, source: str) -> Row | None:
@@ -125,24 +143,8 @@ class OpenAIEngine:
         return fields
 
 
-class RejectedError(Exception):
-    """The service does not accept a request, maybe because of one parameter.
-
-    `error` is the error to raise if the request cannot be sent again without that parameter.
-    """
-
-    def __init__(self, status: int, message: str, error: ServiceError) -> None:
-        """Keep the status and the message of the service."""
-        super().__init__(message)
-        self.status, self.message, self.error = status, message, error
-
-    def names_parameter(self, parameter: str) -> bool:
-        """Return whether the service rejects `parameter`."""
-        return is_parameter_rejected(self.status, self.message, parameter)
-
-
-async def _post_request(client: Any, fields: Row, extra: Row | None) -> str:  # noqa: ANN401 (an AsyncOpenAI)
-    """Return the body of the reply; raise `ServiceError` or `RejectedError` if there is none."""
+async def _post_request(client: Any, fields: Row, extra: Row | None, texts: list[str]) -> str:  # noqa: ANN401 (an AsyncOpenAI)
+    """Return the body of the reply to a request with these texts; raise `ServiceError` if there is none."""
     import httpx2
     import openai
 
@@ -150,7 +152,8 @@ async def _post_request(client: Any, fields: Row, extra: Row | None) -> str:  # 
     try:
         reply = await api.with_raw_response.create(**fields, extra_body=extra)
     except openai.APIStatusError as error:
-        raise _read_status_error(error.status_code, error.response.headers, error.response.text) from None
+        with read_guarded():
+            raise _read_status_error(error.status_code, error.response.headers, error.response.text, texts) from None
     except openai.APITimeoutError as error:
         connect_timeout = isinstance(error.__cause__, httpx2.ConnectTimeout)
         reason = "no connection in time" if connect_timeout else "no answer within infer.timeout"
@@ -158,8 +161,9 @@ async def _post_request(client: Any, fields: Row, extra: Row | None) -> str:  # 
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         transient = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
-        reason = f"no connection ({type(cause).__name__}: {cause})"
-        raise ServiceError(ErrorKind.retry if isinstance(cause, transient) else ErrorKind.unreachable, reason) from None
+        kind = ErrorKind.retry if isinstance(cause, transient) else ErrorKind.unreachable
+        kind = ErrorKind.malformed if isinstance(cause, httpx2.DecodingError) else kind
+        raise ServiceError(kind, f"no connection ({type(cause).__name__}: {cause})") from None
     except UnicodeError as error:
         raise ServiceError(ErrorKind.failed, f"the request cannot be sent: {error}") from None
     except (openai.OpenAIError, httpx2.InvalidURL) as error:
@@ -167,57 +171,77 @@ async def _post_request(client: Any, fields: Row, extra: Row | None) -> str:  # 
     return reply.text if isinstance(reply.text, str) else reply.text()
 
 
-def _read_status_error(status: int, headers: Any, text: str) -> Exception:  # noqa: ANN401 (a mapping of httpx)
+def _read_status_error(status: int, headers: Any, text: str, texts: list[str]) -> ServiceError:  # noqa: ANN401 (a mapping of httpx)
     """Return the error for a reply with a status of 400 or more."""
     try:
         code, message = read_error(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         code, message = "", text
-    reason = f"{status} {code}: {message}" if code else f"{status}: {message}"
-    error = ServiceError(classify_error(status, code, message), reason, read_retry_after(headers, text))
-    return RejectedError(status, message, error) if error.kind is ErrorKind.failed else error
+    return make_error(status, code, message, texts, f"{status} {code}".strip(), read_retry_after(headers, text))
 
 
-def read_completion(text: str, *, sampled: bool = False) -> Completion:
-    """Return the completion in the body of a reply; raise `ServiceError` if it has none.
+def read_completion(text: str, texts: list[str] | None = None, *, sampled: bool = False) -> Completion:
+    """Return the completion in the body of a reply to a request with these `texts`.
 
-    Services differ: the choices can be empty (a content filter), text or usage can be null, the text can be a list of
-    parts, and a reply with status 200 can hold an error.
+    Raise `ServiceError` if it has none. Services differ: the choices can be empty (a content filter), text or usage can
+    be null, the text can be a list of parts, and a reply with status 200 can hold an error.
     """
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or ("choices" not in body and "error" not in body):
-        raise ServiceError(ErrorKind.unreachable, "the answer is not a completion; check OPENAI_BASE_URL")
-    if body.get("error"):
-        code, message = read_error(body)
-        status = next((int(part) for part in code.split() if part.isdigit() and len(part) == 3), 500)
-        raise ServiceError(classify_error(status, code, message), f"{code}: {message}" if code else message)
+    body = _parse_body(text)
+    _raise_error_of(body, texts or [])
     tokens_in, cached, tokens_out = _read_usage(body.get("usage"))
-    if not body["choices"]:
+    choices: list[Any] = get_value(body, "choices", [])
+    if not choices:
         reason = "the reply has no choices, most likely because of a content filter"
         return Completion("", Finish.refused, tokens_in, cached, tokens_out, reason=reason)
-    choice = body["choices"][0]
-    message = choice.get("message") or {}
-    answer = message.get("content") or choice.get("text") or ""
-    finish_reason = str(choice.get("finish_reason") or "").lower()
-    if isinstance(answer, list):
-        answer = "".join(str(part.get("text") or "") for part in answer if isinstance(part, dict))
+    choice = choices[0]
+    if not isinstance(choice, dict):
+        raise ServiceError(ErrorKind.malformed, "malformed reply: the first of its choices is not an object")
+    message = get_value(choice, "message", Row())
+    answer = replace_surrogates(_read_content(message.get("content")) or get_value(choice, "text", ""))
+    finish_reason = str(choice.get("finish_reason") or "").lower().replace("-", "_")
+    finish, reason = FINISH.get(finish_reason, Finish.stop), ""
     if finish_reason in ABORTED:
         raise ServiceError(ErrorKind.retry, f"the service aborted its answer (finish_reason: {finish_reason})")
-    finish, reason = FINISH.get(finish_reason, Finish.stop), ""
     if message.get("refusal") and not answer:
-        finish, answer, reason = Finish.refused, "", str(message["refusal"])
-    elif finish in (Finish.refused, Finish.context):
+        finish, reason = Finish.refused, str(message["refusal"])
+    elif finish in UNANSWERED:
         reason = f"finish_reason: {finish_reason}"
+    elif finish is Finish.stop and not answer and finish_reason not in ENDED:
+        raise ServiceError(ErrorKind.retry, f"the answer has no text (finish_reason: {finish_reason})")
     return Completion(answer, finish, tokens_in, cached, tokens_out, format_one_line(reason), sampled)
+
+
+def _parse_body(text: str) -> Row:
+    """Return the JSON object in the body of a reply; an error can be in a list (Gemini)."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    body = body[0] if isinstance(body, list) and body else body
+    if not isinstance(body, dict) or not body.keys() & {"choices", "error", "message", "msg", "detail"}:
+        raise ServiceError(ErrorKind.malformed, "the answer is not a completion; check OPENAI_BASE_URL")
+    return body
+
+
+def _raise_error_of(body: Row, texts: list[str]) -> None:
+    """Raise the error in a reply with status 200, if there is one."""
+    if body.get("error") or "choices" not in body:
+        code, message = read_error(body)
+        status = next((int(part) for part in code.split() if part.isdecimal() and len(part) == 3), None)
+        if status is None and not body.get("error"):
+            raise ServiceError(ErrorKind.malformed, f"the answer is not a completion; check OPENAI_BASE_URL: {message}")
+        raise make_error(status or 500, code, message, texts, code)
+
+
+def _read_content(content: Any) -> str:  # noqa: ANN401 (any JSON value)
+    """Return the text of a message. Parts without a text, such as thoughts, are left out."""
+    if not isinstance(content, list):
+        return get_value({"content": content}, "content", "")
+    parts = [{"text": part} if isinstance(part, str) else part for part in content]
+    return "".join(get_value(part, "text", "") for part in parts)
 
 
 def _read_usage(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401 (any JSON value)
     """Return (prompt tokens, those from a cache, completion tokens); a count that is missing becomes 0."""
-    usage = usage if isinstance(usage, dict) else {}
-    details = usage.get("prompt_tokens_details") or {}
-    counts = (usage.get("prompt_tokens"), details.get("cached_tokens"), usage.get("completion_tokens"))
-    tokens_in, cached, tokens_out = (int(value) if isinstance(value, int | float) else 0 for value in counts)
-    return tokens_in, cached, tokens_out
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    return get_count(usage, "prompt_tokens"), get_count(details, "cached_tokens"), get_count(usage, "completion_tokens")

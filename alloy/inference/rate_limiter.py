@@ -90,5 +90,5 @@ def read_retry_after(headers: Mapping[str, str], body: str = "") -> float | None
             return max(0.0, (parsedate_to_datetime(value) - datetime.now(tz=UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
-    delay = re.search(r'"retryDelay":\s*"([\d.]+)s"', body)
+    delay = re.search(r'"retryDelay":\s*"(\d+(?:\.\d+)?)s"', body)
     return float(delay[1]) if delay else None

@@ -8,16 +8,17 @@ Algorithm (`run_job`):
 3. Process the other chunks. Write each finished row to the row log (alloy/runtime/row_log.py) at once.
    - By default, a chunk of which only some rows are finished is processed again as a whole: a model on this machine may
      round differently in a smaller batch.
-   - If the job has `needs_retry`, only the missing rows of the chunk and the rows for which it is true are processed.
+   - If the job has `needs_retry`, only the missing rows of the chunk are processed. Rows of an earlier run for which it
+     is true come last: if they fail again and stop the job, no other row is missing.
 4. When all rows are finished, go through the row log in order, and write rows and metrics as the result.
 
 Example: 10 rows in chunks of 4, killed after row 5. The next run skips chunk 0 to 3, and processes chunk 4 to 7 again
-(with `needs_retry`: only the rows 6 and 7), then chunk 8 to 9.
+(with `needs_retry`: only the rows 6 and 7), then chunk 8 to 9 (and then row 2, if it failed in the first run).
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def run_job(job: Job, key: str, rows: Iterable[Row], total: int, size: int, outs
         ):
             rest = islice(rows, total)
             chunks = iter(lambda: list(islice(rest, size)), [])
-            count = _process_chunks(job, chunks, folder, log, bar.update)
+            count = _Process(job, folder, log, bar.update).process_all(chunks, size)
             _write_result(job, count, folder, log)
         if not log.unfinished:
             log.path.unlink()
@@ -72,32 +73,54 @@ def run_job(job: Job, key: str, rows: Iterable[Row], total: int, size: int, outs
     return resume_or_reuse(job.name.replace(" ", "-"), key, process, dict(zip((ROWS, METRICS), outs, strict=True)))
 
 
-def _process_chunks(
-    job: Job, chunks: Iterable[list[Row]], folder: WorkFolder, log: RowLog, advance: Callable[[int], object]
-) -> int:
-    """Process the unfinished rows, write each to `log` under its index, and return the number of all rows."""
+@dataclass
+class _Process:
+    """Processes the unfinished rows of a job, and writes each to `log` under its index."""
+
+    job: Job
+    folder: WorkFolder
+    log: RowLog
+    advance: Callable[[int], object]
     worker: Worker | None = None
-    count = 0
-    for chunk in chunks:
-        indices = range(count, count + len(chunk))
-        todo = [index for index in indices if log.needs_row(index)]
-        if todo and job.needs_retry is None:
-            todo = list(indices)
-        advance(len(chunk) - len(todo))
-        if todo:
-            if folder.is_superseded():
+    failed: dict[int, Row] = field(default_factory=dict)  # rows that failed in an earlier run, by index
+
+    def process_all(self, chunks: Iterable[list[Row]], size: int) -> int:
+        """Process the chunks, then the rows that failed in an earlier run, and return the number of all rows."""
+        count = 0
+        for chunk in chunks:
+            rows = dict(enumerate(chunk, count))
+            self._process_rows(self._select_rows(rows))
+            count += len(chunk)
+        for first in range(0, len(self.failed), size):
+            self._process_rows(dict(islice(self.failed.items(), first, first + size)))
+        return count
+
+    def _select_rows(self, rows: dict[int, Row]) -> dict[int, Row]:
+        """Return the rows of a chunk to process now; remember those that failed, and count the others as finished."""
+        needed = {index: row for index, row in rows.items() if self.log.needs_row(index)}
+        if self.job.needs_retry is None:
+            selected = rows if needed else {}
+        else:
+            selected = {index: row for index, row in needed.items() if index not in self.log.unfinished}
+            self.failed |= {index: row for index, row in needed.items() if index in self.log.unfinished}
+        self.advance(len(rows) - (len(selected) if self.job.needs_retry is None else len(needed)))
+        return selected
+
+    def _process_rows(self, rows: dict[int, Row]) -> None:
+        if not rows:
+            return
+        if self.folder.is_superseded():
+            raise InputError(SUPERSEDED)
+        self.worker = self.worker or self.job.open_worker()
+        indices = list(rows)
+
+        def keep_row(number: int, row: Row) -> None:
+            self.log.write(indices[number], row)
+            self.advance(1)
+            if self.job.needs_retry and self.folder.is_superseded():  # an answer of a service costs money
                 raise InputError(SUPERSEDED)
-            worker = worker or job.open_worker()
 
-            def keep_row(index_in_todo: int, row: Row, todo: list[int] = todo) -> None:
-                log.write(todo[index_in_todo], row)
-                advance(1)
-                if job.needs_retry and folder.is_superseded():  # an answer of a service costs money
-                    raise InputError(SUPERSEDED)
-
-            worker([chunk[index - count] for index in todo], keep_row)
-        count += len(chunk)
-    return count
+        self.worker(list(rows.values()), keep_row)
 
 
 def _write_result(job: Job, count: int, folder: WorkFolder, log: RowLog) -> None:

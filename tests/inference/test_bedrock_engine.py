@@ -283,6 +283,46 @@ def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish
     assert (completion.finish, completion.text) == (finish, text)
 
 
+NOT_JSON = {"Content-Length": "1", "Connection": "close"}
+CONVERSE = make_reply("x").body
+
+
+def with_message(**message):
+    return Reply({**CONVERSE, "output": {"message": {"role": "assistant", **message}}})
+
+
+BAD_REPLIES = [
+    Reply({}, headers=NOT_JSON),
+    Reply({}, headers={"Content-Length": "0", "Connection": "close"}),
+    *(Reply(body) for body in ([1], "x", None, {}, {"message": "Internal", "__type": "InternalServerException"})),
+    with_message(content=[None]),
+    with_message(content="x"),
+    make_reply("", "malformed_model_output"),
+    Reply("<html>403</html>", 403),  # type: ignore[arg-type]
+    make_error_reply(403, "AccessDeniedException"),
+    make_error_reply(400, "ValidationException", "cannot parse 'credit balance b'"),
+]
+
+
+@pytest.mark.parametrize("reply", BAD_REPLIES)
+@pytest.mark.parametrize("comments", ["b", "baaa", "aaab"])
+def test_one_comment_with_a_bad_reply_fails_alone_whatever_its_place(ask, reply, comments):
+    answer = lambda body: reply if body["messages"][-1]["content"][0]["text"] == "b" else make_reply("x")  # noqa: E731
+    completions, _ = ask(answer, comments, concurrency=1, retries=1)
+    expected = [Finish.failed if comment == "b" else Finish.stop for comment in comments]
+    assert [completion.finish for completion in completions] == expected
+
+
+def test_a_service_that_never_gives_an_answer_stops_the_job_at_once(read_error):
+    line = read_error(reply_in_order(Reply({}, headers=NOT_JSON)), ["x"] * 40)
+    assert line.startswith(f"infer.engine: {MODEL}: ")
+
+
+def test_half_of_a_surrogate_pair_is_replaced(ask):
+    (completion,), _ = ask(reply_in_order(make_reply("a\ud83d b")))
+    assert completion.text == "a\ufffd b"
+
+
 def test_an_invalid_request_does_not_affect_other_requests(ask):
     bad = make_error_reply(400, "ValidationException", "one\ntwo")
     completions, _ = ask(lambda body: bad if read_number(body) == 3 else make_reply("x"), map(str, range(20)))

@@ -18,7 +18,9 @@ from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import UNANSWERED, Completion, Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
-from alloy.inference.openai_engine import OpenAIEngine
+from alloy.inference.openai_engine import OpenAIEngine, read_completion
+from alloy.inference.service import CHECK_TEXT
+from alloy.inference.service_errors import ErrorKind, ServiceError
 from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import find_common_prefix
@@ -221,7 +223,8 @@ def test_many_failed_requests_in_a_row_stop_the_job(refused):
     line, service = refused(reply_in_order(make_error(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
     assert "Unknown parameter: 'x'" in line
     assert KEPT in line
-    assert 10 <= len(service.requests) <= 12
+    assert 10 <= len(service.requests) <= 13
+    assert sum(read_question(body) == CHECK_TEXT for body in service.requests) == 1
 
 
 def test_failures_of_the_last_requests_do_not_stop_the_job(ask):
@@ -248,7 +251,7 @@ def test_a_rejected_parameter_is_left_out(ask, parameter, message):
 
 COMPLETION = make_reply("x").body
 PAGE = Reply({}, headers={"Content-Type": "text/html"})
-CUT = Reply({}, headers={"Content-Length": "1"})
+CUT = Reply({}, headers={"Content-Length": "1", "Connection": "close"})
 
 
 @pytest.mark.parametrize("reply", [Reply({"hello": "world"}), PAGE, CUT])
@@ -281,6 +284,134 @@ def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish
     (completion,), _ = ask(reply_in_order(reply), ["x"])
     assert (completion.finish, completion.text) == (finish, text)
     assert bool(completion.reason) == (finish in UNANSWERED)
+
+
+def with_choice(**choice):
+    return Reply({**COMPLETION, "choices": [{"index": 0, "finish_reason": "stop", "message": {}, **choice}]})
+
+
+MALFORMED = [
+    Reply({"error": None}),
+    *(Reply({**COMPLETION, "choices": choices}) for choices in ([None], ["x"], {"a": 1}, "x")),
+    *(with_choice(message=message) for message in ("x", ["x"], 5)),
+    *(with_choice(message={"content": content}) for content in (5, True, {"text": "x"}, [None], [{"text": 5}])),
+    with_choice(text=5),
+    with_choice(finish_reason="malformed_function_call"),
+    *(with_choice(finish_reason=reason) for reason in ("error", "insufficient_system_resource", "network_error")),
+    PAGE,
+    CUT,
+]
+NUMBERS = [str(number) for number in range(60)]
+BLOCKED = [Reply("<html>403</html>", 403), make_error(404, "Not here"), make_error(400, "cannot")]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reply", [*MALFORMED, *BLOCKED])
+@pytest.mark.parametrize("comments", ["b", "baaa", "aaab"])
+def test_one_comment_with_a_bad_reply_fails_alone_whatever_its_place(ask, reply, comments):
+    answer = lambda body: reply if read_question(body) == "b" else make_reply("x")  # noqa: E731
+    completions, _ = ask(answer, comments, concurrency=1, retries=1)
+    expected = [Finish.failed if comment == "b" else Finish.stop for comment in comments]
+    assert [completion.finish for completion in completions] == expected
+    assert all(completion.reason for completion in completions if completion.finish is Finish.failed)
+
+
+def test_a_block_of_rejected_comments_does_not_stop_the_job_nor_the_run_that_asks_only_these(ask):
+    answer = lambda body: make_error(400, "no") if 20 <= int(read_question(body)) < 40 else make_reply("x")  # noqa: E731
+    completions, _ = ask(lambda body: make_reply("x") if read_question(body) == CHECK_TEXT else answer(body), NUMBERS)
+    assert [completion.finish is Finish.failed for completion in completions] == [20 <= i < 40 for i in range(60)]
+    completions, service = ask(
+        lambda body: make_reply("x") if read_question(body) == CHECK_TEXT else answer(body), NUMBERS[20:40]
+    )
+    assert {completion.finish for completion in completions} == {Finish.failed}
+    assert len(service.requests) <= 22
+
+
+def test_a_service_that_stops_to_answer_during_the_job_stops_it(refused):
+    answer = lambda body: make_reply("x") if read_question(body) in NUMBERS[:20] else make_error(403, "no")  # noqa: E731
+    line, service = refused(answer, NUMBERS)
+    assert "403" in line
+    assert len(service.requests) <= 20 + 13
+
+
+def test_a_reply_of_many_brackets_is_malformed():
+    with pytest.raises(ServiceError) as error:
+        read_completion("[" * 100_000)
+    assert error.value.kind is ErrorKind.malformed
+
+
+@pytest.mark.parametrize("count", [float("nan"), float("inf"), -1, "7", [7], True, None])
+def test_an_invalid_token_count_is_0(ask, count):
+    usage = {"prompt_tokens": count, "completion_tokens": count, "prompt_tokens_details": [count]}
+    (completion,), _ = ask(reply_in_order(Reply({**COMPLETION, "usage": usage})), ["x"])
+    assert completion == Completion("x", Finish.stop, 0, 0, 0)
+
+
+def test_half_of_a_surrogate_pair_is_replaced(ask):
+    (completion,), _ = ask(reply_in_order(make_reply("a\ud83d b 🔑")), ["x"])
+    assert completion.text == "a\ufffd b 🔑"
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("max_tokens", Finish.length),
+        ("MAX_TOKENS", Finish.length),
+        *((name, Finish.refused) for name in ("blocklist", "SPII", "refusal", "content-filter")),
+        ("model_context_window_exceeded", Finish.context),
+        *((name, Finish.stop) for name in ("eos", "OTHER", "")),
+    ],
+)
+def test_the_finish_reasons_of_other_services_are_read(ask, reason, finish):
+    (completion,), _ = ask(reply_in_order(make_reply("[]", reason)), ["x"])
+    assert (completion.finish, completion.text) == (finish, "[]")
+
+
+def test_the_text_of_an_answer_can_be_a_list(ask):
+    parts = ["[", {"type": "thinking", "thinking": []}, {"type": "text", "text": "]"}]
+    (completion,), _ = ask(reply_in_order(with_choice(message={"content": parts})), ["x"])
+    assert completion.text == "[]"
+
+
+ECHOES = [
+    Reply({"detail": [{"type": "string_type", "loc": ["body"], "msg": "Input should be valid", "input": "TEXT"}]}, 422),
+    make_error(400, "could not parse 'TEXT'"),
+    make_error(422, "could not parse TEXT"),
+]
+
+
+@pytest.mark.parametrize("reply", ECHOES)
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "They never fixed my credit balance",
+        "It says invalid api key when I log in",
+        "The prompt is too long to wait",
+        "The moderation of the forum failed, it was flagged by moderation",
+        "My temperature is not supported here",
+        "the unknown model",
+        "prompt too long",
+    ],
+)
+def test_the_words_of_a_comment_that_an_error_quotes_do_not_decide_its_kind(ask, reply, comment):
+    if comment == "prompt too long" and reply is ECHOES[2]:
+        pytest.skip("a few words without quotation marks are not recognized")
+
+    def answer(body):
+        text = json.dumps(reply.body).replace("TEXT", comment)
+        return Reply(json.loads(text), reply.status) if comment in read_question(body) else make_reply("x")
+
+    completions, service = ask(answer, ["a", comment, "b"])
+    assert [completion.finish for completion in completions] == [Finish.stop, Finish.failed, Finish.stop]
+    assert all("temperature" in body for body in service.requests)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_service_that_asks_to_wait_an_hour_is_asked_again_earlier(ask, status):
+    busy = Reply({"error": {"message": "busy"}}, status, {"Retry-After": "3600"})
+    start = time.monotonic()
+    (completion,), _ = ask(reply_in_order(busy, make_reply("x")), ["x"])
+    assert completion.text == "x"
+    assert time.monotonic() - start < 30
 
 
 def test_an_answer_without_a_text_is_empty(ask):

@@ -93,6 +93,8 @@ def test_a_stopped_job_does_not_wait():
         ({"Retry-After": "7"}, "", 7.0),
         ({"Retry-After": "soon"}, "", None),
         ({}, '{"details": [{"retryDelay": "21s"}]}', 21.0),
+        ({}, '{"details": [{"retryDelay": "1.2.3s"}]}', None),
+        ({"Retry-After": "1.2.3"}, "", None),
         ({}, "", None),
     ],
 )

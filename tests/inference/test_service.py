@@ -13,6 +13,9 @@ import pytest
 
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference import rate_limiter, service
+from alloy.inference.engine import Request
+from alloy.inference.service import CHECK_TEXT, make_check_request, read_guarded
+from alloy.inference.service_errors import ErrorKind, ServiceError
 from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.predict import build_metrics, count_prediction, open_labeler
 from alloy.labeling.prompt import Prompts
@@ -163,3 +166,43 @@ def test_a_quota_with_default_settings_slows_the_job_down_and_it_finishes(tmp_pa
     assert all(row["valid"] for row in rows)
     assert metrics["unanswered"]["failed"] == 0
     assert len(requests) < 240
+
+
+SYSTEM = {"role": "system", "content": "Label it."}
+
+
+@pytest.mark.parametrize(
+    ("request_", "contents"),
+    [
+        (Request("the lock", [SYSTEM, {"role": "user", "content": "On the lock: the lock!"}]), "On the lock: Hello!"),
+        (Request("", [SYSTEM, {"role": "user", "content": "Explain how to"}]), CHECK_TEXT),
+        (Request("absent", [SYSTEM, {"role": "user", "content": "Explain how to"}]), CHECK_TEXT),
+    ],
+)
+def test_the_check_request_has_the_instructions_and_a_harmless_text(request_, contents):
+    check = make_check_request(request_)
+    assert check.messages == [SYSTEM, {"role": "user", "content": contents}]
+    assert check.source == CHECK_TEXT
+
+
+def test_the_check_request_has_the_prompt_of_the_job():
+    prompts = Prompts.from_task(Prompt(), Taxonomy(("L1",), {("Setup",): ""}), TASK, [])
+    text = "In comment 0 the lock jams"
+    (messages,) = prompts.build_messages([{"id": "0", "text": text}])
+    (message,) = make_check_request(Request(text, messages)).messages
+    assert message["content"] == messages[0]["content"].replace(text, CHECK_TEXT)
+
+
+@pytest.mark.parametrize("error", [KeyError("choices"), RecursionError("too deep"), ValueError("bad")])
+def test_any_exception_while_a_reply_is_read_is_an_error_of_the_service(error):
+    with pytest.raises(ServiceError) as caught, read_guarded():
+        raise error
+    assert caught.value.kind is ErrorKind.malformed
+    assert type(error).__name__ in caught.value.reason
+    assert error.args[0] in caught.value.reason
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), OSError(24, "too many open files")])
+def test_an_error_of_this_machine_is_not_an_error_of_the_service(error):
+    with pytest.raises(type(error)), read_guarded():
+        raise error

@@ -2,7 +2,15 @@
 
 import pytest
 
-from alloy.inference.service_errors import ErrorKind, ServiceError, classify_error, is_parameter_rejected, read_error
+from alloy.inference.service_errors import (
+    ErrorKind,
+    ServiceError,
+    classify_error,
+    is_parameter_rejected,
+    make_error,
+    read_error,
+    remove_echo,
+)
 
 # Status and body of real errors (for Bedrock: code and message).
 CONTEXT = {
@@ -144,6 +152,33 @@ CONTEXT = {
             }
         },
     ),
+    **{
+        f"OpenAI, tokens per minute, {status}": (
+            status,
+            {
+                "error": {
+                    "message": "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 45000.",
+                    "type": "tokens",
+                    "code": "rate_limit_exceeded",
+                }
+            },
+        )
+        for status in (413, 429)
+    },
+    "vLLM, no room for an answer": (
+        400,
+        {"error": {"message": "max_tokens must be at least 1, got -5904. ", "type": "BadRequestError", "code": 400}},
+    ),
+    "a proxy": (400, {"error": {"message": "Prompt has 9000 tokens, but the maximum is 8192", "code": 400}}),
+    "Moonshot": (400, {"error": {"message": "Invalid request: Your request exceeded model token limit: 131072"}}),
+    "Qwen": (400, {"error": {"message": "Range of input length should be [1, 30720]"}}),
+    "TGI, with the answer": (
+        422,
+        {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 `inputs`"},
+    ),
+    "TGI, in other words": (422, {"error": "inputs tokens + max_new_tokens must be <= 4096"}),
+    "a limit": (400, {"error": {"message": "Token limit exceeded"}}),
+    "Gemini, bytes": (400, {"error": {"message": "Request payload size exceeds the limit: 20971520 bytes."}}),
     "OpenRouter": (
         400,
         {"error": {"message": "This endpoint's maximum context length is 200000 tokens.", "code": 400}},
@@ -160,6 +195,7 @@ BEDROCK_CONTEXT = {
     "your input and try again.",
     "Nova": "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum "
     "length. Please update the input to try again.",
+    "Llama, newer": "Failed to generate response: prompt exceeds maximum number of tokens 128000",
     "Nova, older": "Too many input tokens. Max input tokens: 300000, request input token count: 310000",
 }
 OTHERS = [
@@ -188,6 +224,13 @@ OTHERS = [
     (429, "ThrottlingException", "Too many tokens, please wait before trying again.", ErrorKind.busy),
     (529, "overloaded_error", "Overloaded", ErrorKind.busy),
     (400, "ThrottlingException", "Rate exceeded", ErrorKind.busy),
+    (400, "ServiceQuotaExceededException", "Your request exceeds the service quota.", ErrorKind.busy),
+    (400, "invalid_request_error", "Content Exists Risk", ErrorKind.refused),
+    (451, "", "Unavailable For Legal Reasons", ErrorKind.refused),
+    (400, "", "the forum has bad moderation", ErrorKind.failed),
+    (400, "", "could not parse: my credit balance", ErrorKind.failed),
+    (500, "", "my credit balance", ErrorKind.retry),
+    (403, "", "Your credit balance is used up", ErrorKind.fatal),
     (503, "", "upstream connect error", ErrorKind.busy),
     (424, "ModelErrorException", "The system encountered an unexpected error during processing.", ErrorKind.retry),
     (408, "ModelTimeoutException", "Model has timed out in processing the request.", ErrorKind.retry),
@@ -235,6 +278,8 @@ def test_other_errors_are_not_classified_as_over_the_context(status, code, messa
         ([{"error": {"code": 1, "message": "m"}}], ("1", "m")),
         ({"error": "m"}, ("", "m")),
         ({"detail": "m"}, ("", "m")),
+        ({"detail": [{"msg": "m", "input": "x", "ctx": {"error": "x"}}]}, ("", "{'msg': 'm'}")),
+        ({"error": None, "message": "m"}, ("", "m")),
         ("text", ("", "text")),
         ([], ("", "")),
         (None, ("", "None")),
@@ -251,6 +296,11 @@ def test_errors_are_read_in_every_form(body, read):
         (400, "Unsupported value: 'temperature' does not support 0.0 with this model.", True),
         (400, "The model returned the following errors: `temperature` is deprecated for this model.", True),
         (422, "temperature: Extra inputs are not permitted", True),
+        (400, "invalid temperature: only 1 is allowed for this model", True),
+        (400, "Invalid value for 'temperature': must be 1 for this model", True),
+        (400, "Only temperature=1 is supported", True),
+        (400, "temperature is not a valid parameter", True),
+        (422, "`temperature` must be strictly positive", True),
         (400, "temperature must be at most 1", False),
         (500, "temperature is not supported", False),
         (400, "top_p is not supported", False),
@@ -258,6 +308,32 @@ def test_errors_are_read_in_every_form(body, read):
 )
 def test_a_rejected_parameter_is_recognized(status, message, rejected):
     assert is_parameter_rejected(status, message, "temperature") is rejected
+
+
+@pytest.mark.parametrize(
+    ("message", "left"),
+    [
+        ("cannot parse 'my credit balance is wrong'!", "cannot parse '    '!"),
+        ("cannot parse 'credit balance is wrong", "cannot parse '   "),
+        ("my credit is", "my credit is"),
+        ("cannot parse 'no card'", "cannot parse ''"),
+        ("no card", "no card"),
+    ],
+)
+def test_what_an_error_quotes_from_the_request_is_removed(message, left):
+    assert remove_echo(message, ["Oh, my credit balance is wrong.", "no card", ""]) == left
+
+
+def test_the_reason_of_an_error_shows_what_it_quotes():
+    error = make_error(400, "bad", "cannot parse 'my credit balance'", ["my credit balance"], "400 bad")
+    assert (error.kind, error.reason) == (ErrorKind.failed, "400 bad: cannot parse 'my credit balance'")
+
+
+def test_a_wait_that_is_too_long_is_only_reported():
+    error = ServiceError(ErrorKind.busy, "busy", 3600.0)
+    assert error.retry_after is None
+    assert "3600" in error.reason
+    assert ServiceError(ErrorKind.busy, "busy", 600.0).retry_after == 600.0
 
 
 def test_a_reason_is_one_printable_line_of_bounded_length():

@@ -179,6 +179,23 @@ def test_the_next_run_processes_only_rows_without_an_answer():
     assert Service().run() == {"double": {"rows": 10, "silent": 0}}
 
 
+def test_missing_rows_are_processed_before_rows_that_failed_earlier():
+    with pytest.raises(ServiceGone):
+        Service(bad=6, silent=(0, 1, 2, 4)).run()
+    with pytest.raises(ServiceGone):
+        Service(bad=1).run()
+    service = Service()
+    assert service.run() == {"double": {"rows": 10, "silent": 0}}
+    assert service.processed == [1, 2, 4]
+
+
+def test_rows_that_failed_earlier_are_processed_in_chunks():
+    Service(silent=tuple(range(7))).run()
+    service = Service()
+    service.run(size=3)
+    assert service.chunks == [[0, 1, 2], [3, 4, 5], [6]]
+
+
 def test_answers_are_kept_while_some_are_missing_even_after_dvc_has_recorded_the_result():
     Service(silent=(2,)).run()
     digest = hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest()
