@@ -4,9 +4,9 @@ import numpy as np
 
 from alloy.comparison.metrics import METRICS, OVER_CONTEXT
 from alloy.core.files import Row
-from alloy.inference.usage import is_unanswered
 
 VOC, CHAT = "voc", "chat"  # parts: the customer task, and the chat prompts
+UNANSWERED = ("context", "refused", "failed")  # values of `Finish` in alloy/inference/engine.py
 Parts = dict[str, list[Row]]
 
 
@@ -31,6 +31,6 @@ def keep_common_comments(metrics: dict[str, Row], rows: dict[str, Parts]) -> tup
 def keep_answered_prompts(rows: dict[str, Parts]) -> dict[str, Parts]:
     """Return `rows` (by model and part) without chat prompts that a service did not answer for one of the models."""
     chats = {model: parts[CHAT] for model, parts in rows.items() if parts.get(CHAT)}
-    unanswered = {row["id"] for chat_rows in chats.values() for row in chat_rows if is_unanswered(row)}
+    unanswered = {row["id"] for chat_rows in chats.values() for row in chat_rows if row["finish"] in UNANSWERED}
     answered = {model: [row for row in chat_rows if row["id"] not in unanswered] for model, chat_rows in chats.items()}
     return {model: {**parts, **({CHAT: answered[model]} if model in chats else {})} for model, parts in rows.items()}

@@ -340,7 +340,7 @@ def list_stage_paths(folder: Path) -> Iterator[Path]:
     text = (folder / "dvc.yaml").read_text().replace("${profile}", params["profile"])
     for stage in yaml.safe_load(text)["stages"].values():
         if "foreach" in stage:
-            assert stage["foreach"] == "${data}"
+            assert stage["foreach"] == {key: f"${{data.{key}}}" for key in params["data"]}
             for key, value in params["data"].items():
                 yield from (folder / path for path in list_item_paths(stage["do"], key, value))
             continue
