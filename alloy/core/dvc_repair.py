@@ -1,32 +1,35 @@
-"""Repair files that a killed DVC process has damaged and that make every later DVC command fail.
+"""Repair files that a killed DVC process or a bad disk has damaged and that make every later DVC command fail.
 
 DVC writes some of its own files in place. If it is killed while it writes, they are empty or truncated, and DVC does
 not recover by itself (seen with DVC 3.67):
 
-    .dvc/tmp/rwlock                    "Unable to read RWLock-file"
+    .dvc/tmp/rwlock                    "Unable to read RWLock-file", "format error"
+    .dvc/tmp/rwlock                    "is busy, it is being blocked by", if the PID of a killed DVC is in use again
     .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str ... NoneType"
     .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a complete one
     dvc.lock                           truncated: "dvc.lock is invalid"
+
+Damaged files in DVC's cache: alloy/core/dvc_cache.py.
 """
 
 import configparser
 import fcntl
 import json
-import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from alloy.core.files import InputError, write_atomically
+from alloy.core.dvc_cache import load_lock, repair_objects, repair_run_cache
+from alloy.core.files import Row, remove_path, write_atomically
 from alloy.core.yaml_fix import require_resolved
-from alloy.core.yaml_text import check_yaml, load_yaml
+from alloy.core.yaml_text import check_yaml
 
 LOCK_FILES = ("lock", "rwlock.lock")  # in .dvc/tmp; DVC locks them while it writes
-MAX_WRITE_SECONDS = 24 * 3600  # a folder of a shared cache that is older than this is not being written any more
 PARSED_FILES = ("params.yaml", "dvc.yaml")  # DVC parses them, and the profiles, before it runs any stage
-ENTRY = re.compile(r"[0-9a-f]{64}")
+DVC_COMMANDS = ("dvc", "alloy")  # one of these is in the command line of a process that runs DVC
+CLOCK_SECONDS = 60.0  # the start of a process and the time of a file may differ by this much
 
 
 def repair_dvc(root: Path = Path()) -> list[str]:
@@ -44,13 +47,15 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []
+    cache = _find_cache_folder(root)
     with _hold_locks([tmp / name for name in LOCK_FILES]) as is_locked:
         if not is_locked:
             return [f"{tmp}: another DVC process is running; nothing was repaired"]
         return [
             *_repair_rwlock(tmp / "rwlock"),
-            *_repair_run_cache(_find_cache_folder(root) / "runs", root),
-            *_repair_lock(root),
+            *repair_run_cache(cache / "runs", root),
+            *_repair_lock(root / "dvc.lock"),
+            *repair_objects(cache / "files/md5", _read_lock(root / "dvc.lock") or {}),
         ]
 
 
@@ -59,6 +64,8 @@ def _hold_locks(files: list[Path]) -> Iterator[bool]:
     """Lock `files` as DVC does, until the end of the `with` block; yield whether all could be locked."""
     with ExitStack() as stack:
         for file in files:
+            if file.is_dir():
+                remove_path(file)
             handle = stack.enter_context(file.open("a"))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,61 +76,75 @@ def _hold_locks(files: list[Path]) -> Iterator[bool]:
 
 
 def _repair_rwlock(file: Path) -> list[str]:
-    try:
-        if isinstance(json.loads(file.read_bytes()), dict):
-            return []
-    except FileNotFoundError:
+    """Remove the file if DVC cannot read it, and the locks in it of processes that have ended."""
+    if not file.exists():
         return []
-    except ValueError:
-        pass
-    file.unlink()
-    return [f"{file}: removed, since a killed DVC had left it incomplete"]
-
-
-def _repair_run_cache(runs: Path, root: Path) -> list[str]:
-    removed = []
-    is_shared = not runs.resolve().is_relative_to(root.resolve())  # if so, another project may be writing there
-    for folder in runs.glob("??/*/"):
-        if is_shared and time.time() - folder.stat().st_mtime < MAX_WRITE_SECONDS:
-            continue
-        entries = list(folder.iterdir())
-        partial = [entry for entry in entries if entry.is_file() and not ENTRY.fullmatch(entry.name)]
-        for entry in partial:
-            entry.unlink()
-        if len(partial) == len(entries):
-            folder.rmdir()
-        if partial or not entries:
-            removed.append(f"{folder}: removed files that a killed DVC had left incomplete")
-    return removed
-
-
-def _repair_lock(root: Path) -> list[str]:
-    """Restore a truncated dvc.lock from git; the run cache of DVC still has the stages that finished since."""
-    file = root / "dvc.lock"
-    if not file.is_file():
+    lock = _read_rwlock(file)
+    if lock is None:
+        remove_path(file)
+        return [f"{file}: removed, since a killed DVC had left it incomplete, or it was damaged"]
+    written = file.stat().st_mtime
+    infos = [*lock["write"].values(), *(info for readers in lock["read"].values() for info in readers)]
+    ended = {pid for pid in {info["pid"] for info in infos} if not _may_hold_locks(pid, written)}
+    if not ended:
         return []
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if _is_lock(text):
-        return []
-    show = ["git", "show", f"HEAD:./{file.name}"]
-    committed = subprocess.run(show, cwd=root, capture_output=True, check=False)
-    if committed.returncode:
-        file.unlink()
-        return [f"{file}: removed, since a killed DVC had left it incomplete"]
-    write_atomically(file, lambda file: file.write_bytes(committed.stdout))
-    return [f"{file}: restored from git, since a killed DVC had left it incomplete; `dvc repro` reuses finished stages"]
+    readers = {path: [info for info in infos if info["pid"] not in ended] for path, infos in lock["read"].items()}
+    kept = {
+        "write": {path: info for path, info in lock["write"].items() if info["pid"] not in ended},
+        "read": {path: infos for path, infos in readers.items() if infos},
+    }
+    write_atomically(file, lambda part: part.write_text(json.dumps(kept), encoding="utf-8"))
+    return [f"{file}: removed the locks of DVC processes that have ended: {', '.join(map(str, sorted(ended)))}"]
 
 
-def _is_lock(text: str) -> bool:
-    """Return whether DVC can read the text of a dvc.lock. It can if the text was truncated between two stages."""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+def _read_rwlock(file: Path) -> Row | None:
+    """Return the locks as DVC reads them: `write` has a process per path, `read` several; None if DVC cannot."""
+    from dvc.rwlock import SCHEMA
     from voluptuous import Invalid
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(load_yaml(text, "dvc.lock"))
-    except (InputError, Invalid):
+        lock: Any = SCHEMA(json.loads(file.read_text(encoding="utf-8")))
+        return lock
+    except (IsADirectoryError, Invalid, RecursionError, ValueError):
+        return None
+
+
+def _may_hold_locks(pid: int, written: float) -> bool:
+    """Return whether process `pid` may be a DVC that holds locks in a file last written at time `written`.
+
+    DVC only asks whether there is a process with this PID. It may be another program that got the PID later, or in a
+    container, where the first process always has PID 1, the next run of the same command.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        command = " ".join(process.cmdline())
+        return process.create_time() <= written + CLOCK_SECONDS and any(word in command for word in DVC_COMMANDS)
+    except psutil.AccessDenied:  # a process of another user
+        return True
+    except (psutil.NoSuchProcess, OverflowError, ValueError):  # ended, or no valid PID
         return False
-    return True
+
+
+def _repair_lock(file: Path) -> list[str]:
+    """Restore a damaged dvc.lock from git; the run cache of DVC still has the stages that finished since."""
+    if not file.exists() or _read_lock(file) is not None:
+        return []
+    show = ["git", "show", f"HEAD:./{file.name}"]
+    committed = subprocess.run(show, cwd=file.parent, capture_output=True, check=False)
+    is_restorable = committed.returncode == 0 and load_lock(committed.stdout) is not None
+    if not is_restorable or file.is_dir():
+        remove_path(file)
+    if not is_restorable:
+        return [f"{file}: removed, since it was incomplete or damaged, and git has no intact one"]
+    write_atomically(file, lambda part: part.write_bytes(committed.stdout))
+    return [f"{file}: restored from git, since it was incomplete or damaged; `dvc repro` reuses finished stages"]
+
+
+def _read_lock(file: Path) -> Row | None:
+    """Return the values of dvc.lock; None if it is missing or damaged."""
+    return load_lock(file.read_bytes()) if file.is_file() else None
 
 
 def _find_cache_folder(root: Path) -> Path:

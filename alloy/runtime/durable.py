@@ -63,7 +63,10 @@ def discard_damaged(stage: str, folder: Path) -> bool:
     if damaged_file is None:
         return False
     print(f"{stage}: {folder / damaged_file}: damaged since it was written; doing this work again", file=sys.stderr)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        folder.unlink(missing_ok=True)
     return True
 
 
@@ -91,8 +94,22 @@ def _raise_if_temporary(error: OSError) -> None:
         raise error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder unless it exists. If a damaged disk has left a file in its place, remove the file."""
+    if path.is_file():
+        path.unlink(missing_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def make_way_for_file(path: Path) -> None:
+    """Remove a folder that a damaged disk has left in place of the file `path`."""
+    if path.is_dir():
+        shutil.rmtree(path)
+
+
 def write_durable(path: Path, content: bytes) -> None:
     """Write a file, and return when it is whole and on the disk."""
+    make_way_for_file(path)
 
     def write_and_sync(part: Path) -> None:
         part.write_bytes(content)

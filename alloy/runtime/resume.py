@@ -36,16 +36,26 @@ from alloy.core.files import (
     read_json,
     remove_path,
     remove_temporary_files,
-    write_atomically,
 )
 from alloy.core.versions import find_installed_version
-from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
+from alloy.runtime.durable import (
+    discard_damaged,
+    is_sealed,
+    make_folder,
+    make_way_for_file,
+    read_line,
+    seal_folder,
+    seal_line,
+    sync_to_disk,
+    write_durable,
+)
 
 SUPERSEDED = "stopped, because a later run of this stage has started in this folder; use the later run"
 
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", "vllm", "xgrammar", "lm_eval")
 METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of the stage
 ROWS = "rows.jsonl"
+PROJECT = "project"  # in a work folder: the project folder of the last run that used it, as a line with a checksum
 # Finished rows (`row_log.py`). It is kept next to the result only if some rows are to be processed again.
 ROW_LOG = "done.log"
 KEPT_DAYS = 30  # rows to process again are kept for this time
@@ -92,6 +102,7 @@ class WorkFolder:
         part = self.path / "result.part"
         write(part)
         seal_folder(part)
+        remove_path(self.result)  # a damaged one
         part.rename(self.result)
         sync_to_disk(self.path)
 
@@ -117,7 +128,7 @@ class WorkFolder:
     def is_superseded(self) -> bool:
         """Return whether a later run of the stage in the same project folder has started, so this one must stop."""
         try:
-            return self.claim.read_text() != self.run
+            return self.claim.read_bytes() != self.run.encode()
         except FileNotFoundError:
             return True
 
@@ -158,26 +169,37 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
     2. Write the id of this run to the claim file of the stage. If an earlier run is still running without its `dvc`, it
        sees that it is superseded, saves a checkpoint and stops. This run resumes from there.
     3. Wait for the lock of the folder: another project folder may be doing the same work, and its result is reused.
-    4. Remove unfinished checkpoints and temporary folders.
+    4. Remove unfinished checkpoints and temporary folders, and files and folders that are in place of each other.
     """
-    root = get_work_root()
-    path = root / f"{stage}-{key[:16]}"
+    path = get_work_root() / f"{stage}-{key[:16]}"
     remove_finished_work(wanted=path)
-    path.mkdir(parents=True, exist_ok=True)
+    locks = _make_lock_folder()
     project = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:16]
-    locks = root / "locks"
-    locks.mkdir(exist_ok=True)
     folder = WorkFolder(path, locks / f"{stage}-{project}.claim", uuid.uuid4().hex)
-    write_atomically(folder.claim, lambda file: file.write_text(folder.run))
-    with (locks / f"{path.name}.users").open("a") as users, (locks / f"{path.name}.lock").open("a+") as lock:
+    write_durable(folder.claim, folder.run.encode())
+    with _open_lock(f"{path.name}.users") as users, _open_lock(f"{path.name}.lock") as lock:
         fcntl.flock(users, fcntl.LOCK_SH)
         _wait_for_lock(stage, lock)
-        path.mkdir(exist_ok=True)
-        (path / "project").write_text(str(Path.cwd()))
-        for unfinished in [*path.glob("*.part"), *path.glob("checkpoint-*")]:
-            if unfinished.is_dir() and not is_sealed(unfinished):
-                shutil.rmtree(unfinished)
+        make_folder(path)
+        write_durable(path / PROJECT, seal_line(os.fsencode(Path.cwd())))
+        make_way_for_file(path / ROW_LOG)
+        for part in [*path.glob("*.part"), *path.glob("checkpoint-*")]:
+            if not is_sealed(part):
+                remove_path(part)
         yield folder
+
+
+def _make_lock_folder() -> Path:
+    locks = get_work_root() / "locks"
+    make_folder(get_work_root())
+    make_folder(locks)
+    return locks
+
+
+def _open_lock(name: str) -> IO[str]:
+    file = _make_lock_folder() / name
+    make_way_for_file(file)
+    return file.open("a+", encoding="utf-8", errors="replace")
 
 
 def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None], outs: dict[str, Path]) -> Row:
@@ -216,14 +238,30 @@ def _wait_for_lock(stage: str, lock: IO[str]) -> None:
 def _is_recorded(result: Path) -> bool:
     """Return whether dvc.lock has the metrics of `result`; they include the speed, which differs from run to run."""
     lock, metrics = Path("dvc.lock"), result / METRICS
-    if not (lock.exists() and metrics.exists()):
+    if not (lock.is_file() and metrics.is_file()):
         return False
-    return hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest() in lock.read_text()
+    return hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest().encode() in lock.read_bytes()
 
 
 def _has_rows_to_redo(log: Path) -> bool:
     """Return whether the next run is to process some rows again; not if the log is older than `KEPT_DAYS`."""
     return log.exists() and time.time() - log.stat().st_mtime < KEPT_DAYS * 24 * 3600
+
+
+def _is_finished(folder: Path, *, is_wanted: bool) -> bool:
+    """Return whether the work in `folder` is no longer needed: DVC has recorded it, or its project folder is gone.
+
+    If the name of the project folder is damaged, the work is kept; the next run that uses it writes the name again.
+    """
+    try:
+        project = read_line((folder / PROJECT).read_bytes())
+        if project is None:
+            return False
+        if project == os.fsencode(Path.cwd()):
+            return _is_recorded(folder / "result") and not _has_rows_to_redo(folder / ROW_LOG)
+        return not is_wanted and not Path(os.fsdecode(project)).exists()
+    except OSError:  # such as a file that was removed by another process, or that cannot be read
+        return False
 
 
 def remove_finished_work(wanted: Path | None = None) -> None:
@@ -237,18 +275,13 @@ def remove_finished_work(wanted: Path | None = None) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     for result in get_work_root().glob("*/result"):
         folder = result.parent
-        with (get_work_root() / "locks" / f"{folder.name}.users").open("a") as users:
+        with _open_lock(f"{folder.name}.users") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                project = Path((folder / "project").read_text())
-            except (BlockingIOError, FileNotFoundError):  # in use, or removed by another process
+            except BlockingIOError:  # in use
                 continue
-            if project == Path.cwd():
-                is_removable = _is_recorded(result) and not _has_rows_to_redo(folder / ROW_LOG)
-            else:
-                is_removable = not project.exists() and folder != wanted
-            if is_removable:
-                trash.mkdir(exist_ok=True)
+            if _is_finished(folder, is_wanted=folder == wanted):
+                make_folder(trash)
                 folder.rename(trash / uuid.uuid4().hex)  # in one step, so that no run finds half of a work folder
     for leftover in trash.glob("*"):
         shutil.rmtree(leftover)

@@ -1,6 +1,8 @@
 """Files that a killed DVC process leaves damaged are repaired: real DVC fails before the repair and works after it."""
 
 import fcntl
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -41,6 +43,47 @@ def empty_lock(folder: Path) -> None:
     (folder / "dvc.lock").write_text("")
 
 
+def use_pid_of_another_process(folder: Path) -> None:
+    info = {"pid": 1, "cmd": "dvc repro"}
+    locks = {str(folder / name): info for name in ("answers", "model")}
+    (folder / ".dvc/tmp/rwlock").write_text(json.dumps({"write": locks, "read": {}}))
+    (folder / "dvc.lock").unlink()
+
+
+def misspell_rwlock(folder: Path) -> None:
+    (folder / ".dvc/tmp/rwlock").write_text('{"read": {}, "writf": {}}')
+    (folder / "dvc.lock").unlink()
+
+
+def garble_run_cache_entry(folder: Path) -> None:
+    (entry,) = find_run_cache_entries(folder, "answers")
+    entry.write_bytes(b"\xff\xfe\x00\x80")
+    (folder / "dvc.lock").unlink()
+
+
+def cut_run_cache_entry(folder: Path) -> None:
+    (entry,) = find_run_cache_entries(folder, "answers")
+    entry.write_text(entry.read_text().partition("outs:")[0])
+    (folder / "dvc.lock").unlink()
+
+
+def replace_run_cache_folder_by_file(folder: Path) -> None:
+    (entry,) = find_run_cache_entries(folder, "answers")
+    entry.unlink()
+    entry.parent.rmdir()
+    entry.parent.write_text("")
+    (folder / "dvc.lock").unlink()
+
+
+def rename_hash(folder: Path) -> None:
+    text = (folder / "dvc.lock").read_text()
+    (folder / "dvc.lock").write_text(text.replace("hash: md5", "hash: md4", 1))
+
+
+def repeat_key(folder: Path) -> None:
+    (folder / "dvc.lock").write_text((folder / "dvc.lock").read_text() + "schema: '2.0'\n")
+
+
 def find_run_cache_entries(folder: Path, output: str) -> list[Path]:
     """Return the entries of the run cache for the stage whose command writes `output`."""
     return [file for file in (folder / ".dvc/cache/runs").glob("*/*/*") if f"> {output}\n" in file.read_text()]
@@ -60,6 +103,13 @@ def project(tmp_path) -> Path:
         (cut_lock, "dvc.lock"),
         (remove_stages_from_lock, "dvc.lock"),
         (empty_lock, "dvc.lock"),
+        (use_pid_of_another_process, ".dvc/tmp/rwlock"),
+        (misspell_rwlock, ".dvc/tmp/rwlock"),
+        (garble_run_cache_entry, ".dvc/cache/runs"),
+        (cut_run_cache_entry, ".dvc/cache/runs"),
+        (replace_run_cache_folder_by_file, ".dvc/cache/runs"),
+        (rename_hash, "dvc.lock"),
+        (repeat_key, "dvc.lock"),
     ],
 )
 def test_damage_that_makes_dvc_repro_fail_is_repaired(project, damage, location):
@@ -71,6 +121,21 @@ def test_damage_that_makes_dvc_repro_fail_is_repaired(project, damage, location)
     read_output(project, "dvc", "repro")
     assert (project / "answers").read_text() == "vocabulary\nweights\n"
     assert repair_dvc(project) == []
+
+
+@pytest.mark.parametrize("output", ["answers", "model/weights"])
+def test_an_empty_object_of_the_cache_is_removed_and_made_again(project, output):
+    """As after a power cut: DVC would make the output from the empty object, without an error."""
+    content = (project / output).read_bytes()
+    md5 = hashlib.md5(content).hexdigest()
+    damaged = project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"")
+    (project / output).unlink()
+    (line,) = repair_dvc(project)
+    assert line.startswith(f"{damaged}: ")
+    read_output(project, "dvc", "repro")
+    assert (project / output).read_bytes() == damaged.read_bytes() == content
 
 
 def test_a_partial_entry_of_the_run_cache_is_removed_and_a_complete_one_is_kept(project):

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from alloy.core.settings import load_seed
-from alloy.runtime.durable import SEAL, seal_folder
-from alloy.runtime.resume import METRICS, WorkFolder, hash_inputs, hold_work_folder, remove_finished_work
+from alloy.runtime.durable import SEAL, seal_folder, seal_line
+from alloy.runtime.resume import METRICS, PROJECT, WorkFolder, hash_inputs, hold_work_folder, remove_finished_work
 from alloy.training.settings import Train
 from projects import ROOT, SECTIONS, make_dense_config, make_environment, make_moe_config, needs_compiler, write_project
 
@@ -635,7 +635,7 @@ def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):
 def test_finished_work_is_not_removed_while_a_run_uses_it(copies, monkeypatch):
     with hold_work_folder("train", KEY) as work_folder:
         write_finished(work_folder)
-        (work_folder.path / "project").write_text("/a folder that has gone")
+        (work_folder.path / PROJECT).write_bytes(seal_line(b"/a folder that has gone"))
         remove_finished_work()
         assert work_folder.result.exists()
     remove_finished_work()

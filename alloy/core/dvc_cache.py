@@ -1,0 +1,166 @@
+"""Find and remove damaged files in DVC's cache, which DVC does not remove itself (seen with DVC 3.67).
+
+    .dvc/cache/runs/<xx>/<key>/<value>   an entry of the run cache: how a stage was run, and the hashes of its outputs
+    .dvc/cache/files/md5/<xx>/<rest>     an object: the content of an output; its path is its MD5 hash
+
+A damaged entry makes every later `dvc repro` of its stage fail. A damaged object is copied to the output without an
+error. When they are removed, DVC runs the stage again.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from alloy.core.files import InputError, Row, remove_path
+from alloy.core.yaml_text import check_yaml
+
+MAX_WRITE_SECONDS = 24 * 3600  # a folder of a shared cache that is older than this is not being written any more
+ENTRY = re.compile(r"[0-9a-f]{64}")
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
+EMPTY_MD5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
+# What parsing YAML or JSON, and building its values, can raise for a damaged text: a tag that does not fit the value is
+# a KeyError, a number of 5,000 digits a ValueError.
+PARSE_ERRORS = (InputError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+def load_lock(content: bytes) -> Row | None:
+    """Return the values of a dvc.lock, or None if DVC could not use it."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+
+    lock = _load_yaml_as_dvc(content, COMPILED_LOCKFILE_SCHEMA)
+    if lock is None or not all(map(_has_known_hashes, lock.get("stages", {}).values())):
+        return None
+    return lock
+
+
+def _is_run(content: bytes) -> bool:
+    """Return whether DVC could use the content of an entry of the run cache."""
+    from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
+
+    stage = _load_yaml_as_dvc(content, COMPILED_LOCK_FILE_STAGE_SCHEMA)
+    if stage is None or not _has_known_hashes(stage):
+        return False
+    outs = stage.get("outs", [])
+    return bool(outs) and all(out.get("md5") for out in outs)  # an entry that was cut off has not all of them
+
+
+def _load_yaml_as_dvc(content: bytes, schema: Callable[[Row], Any]) -> Row | None:
+    """Return the values of a YAML file as DVC reads them; None if DVC could not read it, or if a key is duplicate."""
+    from dvc.utils.serialize import ParseError, parse_yaml
+    from voluptuous import Invalid
+
+    try:
+        text = content.decode()
+        check_yaml(text, "dvc.lock")
+        return schema(parse_yaml(text, "dvc.lock"))
+    except (Invalid, ParseError, *PARSE_ERRORS):
+        return None
+
+
+def _has_known_hashes(stage: Row) -> bool:
+    """Return whether `hash`, the name of a file's hash function, is "md5" everywhere: DVC 3 writes no other one."""
+    return all(file.get("hash", "md5") == "md5" for file in [*stage.get("deps", []), *stage.get("outs", [])])
+
+
+def repair_run_cache(runs: Path, root: Path) -> list[str]:
+    """Remove damaged entries, and empty folders; return one line per folder or file.
+
+    1. Remove files in place of folders.
+    2. In each folder, remove what is no complete entry, and the folder if nothing is left. Temporary files and empty
+       folders of a cache that other projects share are kept for a day: another project may be writing there.
+    """
+    removed = []
+    for path in (runs, *runs.glob("??"), *runs.glob("??/*")):
+        if path.is_file():
+            path.unlink()
+            removed.append(f"{path}: removed, since it is a file in place of a folder")
+    is_shared = _is_shared(runs, root)
+    for folder in runs.glob("??/*/"):
+        is_written = is_shared and time.time() - folder.stat().st_mtime < MAX_WRITE_SECONDS
+        entries = list(folder.iterdir())
+        damaged = [entry for entry in entries if _is_damaged(entry, is_written)]
+        for entry in damaged:
+            remove_path(entry)
+        is_removable = len(damaged) == len(entries) and (damaged or not is_written)
+        if is_removable:
+            folder.rmdir()
+        if damaged or is_removable:
+            removed.append(f"{folder}: removed files that were incomplete or damaged")
+    return removed
+
+
+def _is_shared(cache: Path, root: Path) -> bool:
+    """Return whether `cache` is outside of the project, so that other projects may be writing there."""
+    return not cache.resolve().is_relative_to(root.resolve())
+
+
+def _is_damaged(entry: Path, is_written: bool) -> bool:
+    if ENTRY.fullmatch(entry.name):
+        return not (entry.is_file() and _is_run(entry.read_bytes()))
+    return not is_written  # a temporary file
+
+
+def repair_objects(objects: Path, lock: Row) -> list[str]:
+    """Remove damaged objects of the outputs in `lock`, the values of dvc.lock; return one line per object.
+
+    Only sizes are compared, which takes no time; an object is hashed only if its size is wrong, to be sure that the
+    damage is not in dvc.lock. Objects that were added with `dvc add` are not checked, since no stage makes them again.
+    """
+    removed = []
+    for stage in lock.get("stages", {}).values():
+        for out in stage.get("outs", []):
+            for path in _find_suspects(objects, out):
+                if _hash_object(path) != path.parent.name + path.name.removesuffix(".dir"):
+                    remove_path(path)
+                    removed.append(f"{path}: removed, since it was damaged; `dvc repro` makes {out['path']} again")
+    return removed
+
+
+def _find_suspects(objects: Path, out: Row) -> Iterator[Path]:
+    """Yield the objects of an output whose sizes differ from its entry in dvc.lock, and the list of a folder's files.
+
+    dvc.lock has only the total size of a folder. If the total is wrong, all files of the folder are suspects.
+    """
+    md5 = out.get("md5")
+    if not isinstance(md5, str) or not OBJECT.fullmatch(md5):
+        return
+    path = _locate(objects, md5)
+    if not path.exists():
+        return
+    if not md5.endswith(".dir"):
+        if path.is_dir() or path.stat().st_size != out.get("size", path.stat().st_size):
+            yield path
+        return
+    names = _read_file_hashes(path)
+    yield path
+    files = {name: file for name in names if (file := _locate(objects, name)).exists()}
+    sizes = {name: file.stat().st_size for name, file in files.items()}
+    is_total_wrong = len(files) == len(set(names)) and sum(sizes[name] for name in names) != out.get("size")
+    for name, file in files.items():
+        if file.is_dir() or is_total_wrong or (sizes[name] == 0 and name != EMPTY_MD5):
+            yield file
+
+
+def _locate(objects: Path, md5: str) -> Path:
+    return objects / md5[:2] / md5[2:]
+
+
+def _read_file_hashes(path: Path) -> list[str]:
+    """Return the hashes of the files in a folder's object; an empty list if the object is damaged."""
+    try:
+        names = [entry["md5"] for entry in json.loads(path.read_bytes())]
+        return names if all(map(OBJECT.fullmatch, names)) else []
+    except (OSError, *PARSE_ERRORS):
+        return []
+
+
+def _hash_object(path: Path) -> str:
+    """Return the MD5 hash of an object; an empty string for a folder."""
+    if path.is_dir():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
