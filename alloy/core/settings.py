@@ -30,7 +30,7 @@ from alloy.core.references import find_bad_references, get_unresolved
 from alloy.core.renamed_keys import rename_old_keys
 from alloy.core.setting_errors import describe_error, make_error, show_value, suggest_key
 from alloy.core.yaml_fix import require_resolved
-from alloy.core.yaml_text import check_yaml, make_yaml_error
+from alloy.core.yaml_text import VALUE_ERRORS, check_yaml, make_yaml_error
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
 MAX_NAME_LENGTH = 200  # of a file name; most file systems allow 255 bytes
@@ -249,7 +249,11 @@ def _load_section(kind: Any, path: Path, sections: DictConfig) -> Any:  # noqa: 
         values = empty
     errors = [f"{path}: {line}" for line in find_bad_references(sections, kind.key)]
     if isinstance(values, dict | list) and values and not errors:
-        values = OmegaConf.to_container(sections[kind.key], resolve=True)
+        try:
+            values = OmegaConf.to_container(sections[kind.key], resolve=True)
+        except (OmegaConfBaseException, RecursionError) as error:  # a mapping that contains a reference to itself
+            key = getattr(error, "full_key", None) or kind.key
+            errors.append(f"{path}: {key}: the reference cannot be resolved, since it contains itself; write the value")
     values, twice = rename_old_keys(kind, values, str(path), kind.key)
     errors += twice
     try:
@@ -284,7 +288,8 @@ def _read_mapping(path: Path) -> DictConfig:
     require_file(path, "run this in the project's folder, or write the file with `key: value` lines")
     try:
         text = path.read_text(encoding="utf-8")
-        check_yaml(text, path)
+        if error := check_yaml(text, path):
+            raise error
         values = OmegaConf.load(io.StringIO(text))
     except OSError as error:  # without an errno, OmegaConf means YAML that is not a mapping
         raise InputError(f"{path}: {error.strerror or 'expected `key: value` lines, got other YAML'}") from None
@@ -297,6 +302,8 @@ def _read_mapping(path: Path) -> DictConfig:
     except YAMLError as error:
         require_resolved([path])
         raise make_yaml_error(error, path) from None
+    except VALUE_ERRORS as error:
+        raise InputError(f"{path}: not valid YAML: {error}; quote the value if it is text") from None
     if not isinstance(values, DictConfig) or any(not isinstance(key, str) for key in values):
         raise InputError(f"{path}: expected `key: value` lines with strings as keys")
     return values

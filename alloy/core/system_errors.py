@@ -1,7 +1,8 @@
 """Explain system errors, such as a full disk, in one line each: what is wrong, and how to fix it.
 
 Libraries pass these errors on in different ways: as an `OSError` with a number, as a number in a text ("os error 28",
-by safetensors and tokenizers), or as the words of the system (torch, SQLite, Arrow). A library may raise another error
+by safetensors and tokenizers), as the words of the system (SQLite, Arrow), or as a count of bytes (NumPy, torch).
+A library may raise another error
 while it handles one of them, such as "incomplete file"; then the first error is the cause.
 """
 
@@ -9,6 +10,11 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 # What is wrong and how to fix it, by error number.
 ADVICE = {
@@ -44,6 +50,9 @@ ERROR_WORDS = {
     errno.EROFS: ("read-only file system", "attempt to write a readonly database"),
 }
 ERROR_NUMBER = re.compile(r"(?:os error |\[Errno )(\d+)")
+INCOMPLETE_WRITE = re.compile(  # by NumPy and torch, which do not say why
+    r"\d+ requested and \d+ written|inline_container\.cc.*unexpected pos|PytorchStreamWriter failed writing"
+)
 GPU_WORDS = (
     "cuda out of memory",
     "cuda error: out of memory",
@@ -90,15 +99,26 @@ def find_error_number(error: BaseException) -> int | None:
         return None
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in ADVICE else None
+    text = str(error)
+    found = ERROR_NUMBER.search(text)
+    number = int(found[1]) if found and int(found[1]) in ADVICE else None
+    if type(error) is Exception:  # of a library in Rust, such as tokenizers
+        return number
     # Other errors of Python and of Alloy are not searched for words, since they may quote text of the user.
     is_library_error = type(error).__module__.partition(".")[0] not in ("alloy", "builtins")
     if not is_library_error and not isinstance(error, OSError | RuntimeError | ImportError):
         return None
-    text = str(error)
-    if (found := ERROR_NUMBER.search(text)) and int(found[1]) in ADVICE:
-        return int(found[1])
+    if number is not None:
+        return number
+    if INCOMPLETE_WRITE.search(text):
+        return errno.EFBIG if _is_file_size_limited() else errno.ENOSPC
     lowered = text.lower()
     return next((number for number, words in ERROR_WORDS.items() if any(word in lowered for word in words)), None)
+
+
+def _is_file_size_limited() -> bool:
+    """Return whether this process may only write files up to a size (`ulimit -f`)."""
+    return resource is not None and resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 def _describe_gpu_error(error: BaseException) -> str | None:
@@ -111,10 +131,12 @@ def _describe_gpu_error(error: BaseException) -> str | None:
 
 
 def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error`, then the error that it was raised from or while handling, and so on."""
-    seen = set[int]()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or cause.__context__  # also if `from None` hides it in tracebacks
+    """Yield `error`, then the errors that it was raised from or while handling, their causes, and so on."""
+    seen, waiting = set[int](), [error]
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            # The context also if `from None` hides it in tracebacks.
+            waiting += [other for other in (cause.__context__, cause.__cause__) if other is not None]

@@ -19,8 +19,17 @@ WORKBOOK = b"PK\x03\x04"  # a zip file: .xlsx or .ods
 LEGACY_WORKBOOK = b"\xd0\xcf\x11\xe0"  # .xls
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 SAVE_AS = "save the file as UTF-8 (in Excel: Save As, CSV UTF-8)"
-# Text that spreadsheets read as a formula, also in full-width characters and after any number of quote marks.
-FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# What `format_csv` puts before text that a spreadsheet would read as a formula: a quote mark and a word joiner,
+# which is invisible. No other program writes this, so that `read_table` removes only what Alloy wrote.
+FORMULA_MARK = "'\u2060"
+# Where a cell may begin with a formula, also in full-width characters: at its start, and after line breaks and after
+# separators of spreadsheets in other languages, which split `x;=1` into two cells.
+_BEFORE_FORMULA = (
+    rf"(?:(?:^|(?<=[;|\t\r\n])){{}}(?=(?:{FORMULA_MARK})*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+    rf"|^{{}}(?=(?:{FORMULA_MARK})*[\t\r\n]))"
+)
+FORMULA_START = re.compile(_BEFORE_FORMULA.format("", ""))
+MARKED_START = re.compile(_BEFORE_FORMULA.format(FORMULA_MARK, FORMULA_MARK))
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MAX_CELL_LENGTH = 10_000_000  # characters; the default limit of the csv module is 131,072
 CONTEXT_LINES = 1000  # lines before one that cannot be decoded, from which the encoding is guessed
@@ -179,7 +188,7 @@ def read_table(
     2. Otherwise, unless `separator` names it, the separator is the first of comma, semicolon, tab and bar with which
        `is_header` is true. If it never is, it is the one that splits the header into most names.
     3. Trailing columns without name and text, which spreadsheets add, are dropped. So are rows without text.
-       Cells keep their line breaks. A quote mark in front of a formula, as `format_csv` writes it, is removed.
+       Cells keep their line breaks. The marks that `format_csv` writes in front of formulas are removed.
 
     Invalid CSV raises `InputError` with the line.
     """
@@ -204,7 +213,7 @@ def read_table(
 def format_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table as CSV text, which is safe to open in a spreadsheet.
 
-    A text that a spreadsheet would run as a formula gets a quote mark in front, which marks it as text. `read_table`
+    A text that a spreadsheet would run as a formula gets `FORMULA_MARK` in front, which marks it as text. `read_table`
     removes it again. Numbers are not changed.
     """
     lines = []
@@ -212,18 +221,18 @@ def format_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         line = io.StringIO()
         # The csv module quotes cells with a character of its line end. So it gets \r\n, which is replaced below.
         csv.writer(line, lineterminator="\r\n").writerow(
-            _quote_formula(cell) if isinstance(cell, str) else cell for cell in row
+            _mark_formulas(cell) if isinstance(cell, str) else cell for cell in row
         )
         lines.append(line.getvalue().removesuffix("\r\n") + "\n")
     return "".join(lines)
 
 
-def _quote_formula(cell: str) -> str:
-    return f"'{cell}" if FORMULA.match(cell) and not NUMBER.fullmatch(cell) else cell
+def _mark_formulas(cell: str) -> str:
+    return cell if NUMBER.fullmatch(cell) else FORMULA_START.sub(FORMULA_MARK, cell)
 
 
-def _unquote_formula(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell
+def _remove_marks(cell: str) -> str:
+    return MARKED_START.sub("", cell) if FORMULA_MARK in cell else cell
 
 
 def _find_separator(header: str, is_header: Callable[[list[str]], bool]) -> str:
@@ -265,7 +274,7 @@ def _read_rows(location: str | Path, reader: Any, separator: str, skipped: int) 
         if cells is None:
             return
         if any(cell.strip() for cell in cells):
-            yield TableRow(line, [_unquote_formula(cell) for cell in cells])
+            yield TableRow(line, [_remove_marks(cell) for cell in cells])
 
 
 def split_lines(text: str) -> io.StringIO:

@@ -17,8 +17,9 @@ _CONTROLS = re.compile(
     "\U000e0000-\U000e007f"  # tags: invisible ASCII
     "]"
 )
-# What tqdm writes around a progress bar: back to the start of the line, and a line up or down for each bar above.
-_BAR = re.compile(r"(?P<start>(?:[\r\n]|\x1b\[A)*)(?P<text>.*?)(?P<end>\r*)", re.DOTALL)
+_LINES_DOWN = re.compile(r"\n+")
+_LINES_UP = re.compile(r"(?:\x1b\[A)+")
+_UP = "\x1b[A"
 
 
 def escape_controls(text: str) -> str:
@@ -38,24 +39,42 @@ def _escape_match(match: "re.Match[str]") -> str:
 
 
 class EscapingStream:
-    """Wraps a text stream such as standard output, and escapes control characters in written text.
+    r"""Wraps a text stream such as standard output, and escapes control characters in written text.
 
-    Bytes that are written to its `buffer` are not changed. With `bars`, the cursor movements of progress bars are not
-    escaped.
+    Bytes that are written to its `buffer` are not changed. With `bars`, the cursor movements of tqdm's bars are
+    not escaped, if they can only overwrite bars and empty lines:
+
+    1. `\r` before and after a bar, if the line is empty or has a bar;
+    2. lines up, in a write of their own, if tqdm went down as many lines from there before.
     """
 
     def __init__(self, stream: TextIO, *, bars: bool = False) -> None:
         """Write the escaped text to `stream`."""
         self._stream = stream
         self._bars = bars
+        self._may_overwrite = True  # the current line is empty or has a bar
+        self._lines_down = 0  # from a line that may be overwritten
 
     def write(self, text: str) -> int:
         """Write `text`, escaped; return its length."""
-        start = end = ""
-        if self._bars and (bar := _BAR.fullmatch(text)):
-            start, end = bar["start"], bar["end"]
-        self._stream.write(start + escape_controls(text[len(start) : len(text) - len(end)]) + end)
+        self._stream.write(self._escape_around_bars(text) if self._bars and text else escape_controls(text))
         return len(text)
+
+    def _escape_around_bars(self, text: str) -> str:
+        """Return `text`, escaped except for cursor movements of bars; follow on which line the cursor is."""
+        if _LINES_DOWN.fullmatch(text):
+            self._lines_down = self._lines_down + len(text) if self._may_overwrite else len(text) - 1
+            self._may_overwrite = True
+            return text
+        lines_up = text.count(_UP)
+        if _LINES_UP.fullmatch(text) and self._may_overwrite and lines_up <= self._lines_down:
+            self._lines_down -= lines_up
+            return text
+        if text[0] == "\r" and self._may_overwrite and "\n" not in text:
+            start = text.rstrip("\r")
+            return "\r" + escape_controls(start[1:]) + "\r" * (len(text) - max(len(start), 1))
+        self._lines_down, self._may_overwrite = 0, text.endswith("\n")
+        return escape_controls(text)
 
     def writelines(self, lines: list[str]) -> None:
         """Write each line."""

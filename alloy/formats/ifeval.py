@@ -3,6 +3,7 @@
 Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models", 2023, arXiv:2311.07911.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,10 @@ from alloy.formats.ifeval_checks import load_verifiers
 FIELDS = ["key", "prompt", "instruction_id_list", "kwargs"]
 COUNT_FIELDS = re.compile(r"num_\w+|nth_paragraph|(\w+_)?frequency")
 LIST_FIELDS = {"keywords", "forbidden_words"}
-PATTERN_FIELDS = {"keyword", "section_spliter", *LIST_FIELDS}  # lm-eval reads them as regular expressions
+# lm-eval reads these as regular expressions. They must be plain text or escaped, since other expressions may be invalid
+# or take forever. A dot may match any character, as in "P.S.".
+PATTERN_FIELDS = {"keyword", "section_spliter", "postscript_marker", *LIST_FIELDS}
+PLAIN_TEXT = re.compile(r"(?:[^\\*+?{}()\[\]|^$]|\\[\W_])*")
 
 
 def check_prompt(row: Row) -> Row:
@@ -71,10 +75,11 @@ def _check_value(location: str, field: str, value: Any) -> None:  # noqa: ANN401
     if not all(isinstance(word, str) and word.strip() for word in words):
         raise ValueError(f"{location}: expected {'a list of words' if is_list else 'a string'}, got {value!r}")
     for word in words if field in PATTERN_FIELDS else []:
-        try:
-            re.compile(word)
-        except re.error as error:
-            raise ValueError(f"{location}: {word!r} is not a valid regular expression ({error}); correct it") from None
+        if not PLAIN_TEXT.fullmatch(word):
+            raise ValueError(
+                f"{location}: {word!r} is not plain text, and lm-eval reads it as a regular expression; "
+                f"write {json.dumps(re.escape(word), ensure_ascii=False)} to search for this text"
+            )
 
 
 class PromptChecker:

@@ -20,6 +20,7 @@ from alloy.core.files import Row
 # The package nltk does not include this data. The package below has a copy of it, and is never imported.
 NLTK_DATA_PACKAGE = "llama-index-core"
 PUNKT = "tokenizers/punkt_tab/english"
+JSON_FORMAT = "detectable_format:json_format"
 NLTK_DATA_FOLDER = f"llama_index/core/_static/nltk_cache/{PUNKT}"
 
 
@@ -40,17 +41,31 @@ def _prepare_nltk() -> None:
     logging.getLogger("lm_eval.tasks.ifeval").setLevel(logging.CRITICAL)
 
 
+@cache
 def load_verifiers() -> dict[str, Any]:
-    """Return lm-eval's classes that check answers, by instruction id."""
+    """Return lm-eval's classes that check answers, by instruction id.
+
+    The check of JSON is replaced in lm-eval's own table: a deeply nested answer such as 2,000 times `[` is not JSON,
+    instead of raising a `RecursionError` that would stop the evaluation.
+    """
     _prepare_nltk()
+    from lm_eval.tasks.ifeval.instructions import JsonFormat
     from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
+    class SafeJsonFormat(JsonFormat):
+        def check_following(self, value: str) -> bool:
+            try:
+                return super().check_following(value)
+            except RecursionError:
+                return False
+
+    INSTRUCTION_DICT[JSON_FORMAT] = SafeJsonFormat
     return INSTRUCTION_DICT
 
 
 def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
     """Return lm-eval's four results for one answer: prompt and instructions followed, strictly and loosely."""
-    _prepare_nltk()
+    load_verifiers()
     from lm_eval.tasks.ifeval.utils import process_results
 
     # lm-eval draws random values for missing arguments. With the prompt's key as seed, the check is deterministic.

@@ -228,7 +228,8 @@ def _format_message(message: Any) -> str:  # noqa: ANN401 (any JSON value)
 
 def format_one_line(text: str) -> str:
     """Return the text as one printable line of at most 300 characters, without secrets."""
-    line = "".join(letter if letter.isprintable() else " " for letter in redact(text[:2000]))
+    shown = redact(text)[:2000]  # cut after secrets are removed: a part of a secret would not be recognized
+    line = "".join(letter if letter.isprintable() else " " for letter in shown)
     return " ".join(line.split())[:300]
 
 

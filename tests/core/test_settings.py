@@ -641,6 +641,13 @@ mixed: {{total: 0.5}}
     assert len(errors) == (2 if value == "${mix.total}" else 1)  # both values that refer to each other
 
 
+@pytest.mark.parametrize("sources", ["{a: '${mix.sources}'}", "{a: {b: '${mix.sources}'}}"])
+def test_a_reference_to_the_mapping_that_contains_it_is_an_error_with_its_key(sources: str) -> None:
+    file, key, _ = catch_error(Mix, params=f"mix: {{sources: {sources}}}")
+    assert file == "params.yaml"
+    assert key.startswith("mix")
+
+
 def test_a_section_that_refers_to_another_section_is_an_error() -> None:
     assert catch_error(Mix, params="mix: ${prompt}\nprompt: {}")[:2] == ("params.yaml", "mix")
     assert catch_error(GeneralTasks, profile="general: ${infer}\ninfer: {}")[:2] == ("profiles/tiny.yaml", "general")

@@ -25,6 +25,12 @@ LIBRARY_ERRORS = [
     (RuntimeError("can't start new thread"), "threads"),
     (ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory"), "memory"),
     (MemoryError(), "memory"),
+    (OSError("1000000 requested and 261088 written"), "disk is full"),
+    (Exception("No space left on device (os error 28)"), "disk is full"),
+    (Exception("File too large (os error 27)"), "ulimit -f"),
+    (Exception("Disk quota exceeded (os error 122)"), "quota"),
+    (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), "disk is full"),
+    (RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"), "disk is full"),
 ]  # fmt: skip
 
 
@@ -50,6 +56,22 @@ def test_system_errors_are_recognized_in_messages_of_libraries(error, word):
     assert is_system_error(error)
 
 
+@pytest.mark.parametrize(
+    "message", ["10 requested and 2 written", "[enforce fail at inline_container.cc:1] . unexpected pos 1 vs 2"]
+)
+def test_an_incomplete_write_is_explained_by_the_limit_of_the_process(monkeypatch, message):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1000, 1000))
+    assert explain_system_error(OSError(message)) == explain_system_error(OSError(errno.EFBIG, ""))
+
+
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+def test_a_system_error_is_found_behind_both_links_of_an_error(link):
+    error = RuntimeError("cannot save")
+    error.__cause__, error.__context__ = ValueError("one"), ValueError("other")
+    getattr(error, link).__context__ = Exception("No space left on device (os error 28)")
+    assert is_system_error(error)
+
+
 def test_a_system_error_is_recognized_as_the_cause_of_another_error():
     try:
         try:
@@ -70,8 +92,10 @@ def test_a_system_error_is_recognized_as_the_cause_of_another_error():
         FileNotFoundError(errno.ENOENT, "No such file or directory", "x"),
         BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
         RuntimeError("shapes do not match"),
+        Exception("no space left on device, said the comment"),
+        ValueError("10 requested and 2 written"),
     ],
-    ids=["value", "input", "key", "missing", "lock", "bug"],
+    ids=["value", "input", "key", "missing", "lock", "bug", "plain", "count"],
 )
 def test_other_errors_are_not_system_errors(error):
     assert explain_system_error(error) is None

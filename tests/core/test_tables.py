@@ -4,6 +4,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -98,6 +99,15 @@ CELLS = [
     " =1",
     "é",
     "|cmd' /C calc'!A0",
+    "x;=1+1",
+    "x|+1;@y;-z",
+    "a\n=1",
+    "a\r\n\t=1;＝2",
+    "'\u2060=1",
+    "'\u2060'\u2060=1",
+    "x;'\u2060=1",
+    "a'\u2060=1",
+    "x;'\u2060\t",
 ]
 NUMBERS = [-1, -0.5, 1e-9, 3, "-0.1234", "+3", "-1e-05", ""]
 
@@ -107,6 +117,7 @@ def test_no_cell_becomes_a_formula_and_all_cells_are_read_back_unchanged() -> No
     text = format_csv(header, [[cell, cell, *NUMBERS] for cell in CELLS])
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert len(rows) == 1 + len(CELLS)
+    assert not re.search("[;|\t\r\n][=+@＝＋－＠-]", "".join(row[0] for row in rows))
     for row in rows:
         for cell in row:
             assert not cell.startswith(tuple("=@\t\r\n＝＋－＠"))
@@ -115,6 +126,11 @@ def test_no_cell_becomes_a_formula_and_all_cells_are_read_back_unchanged() -> No
     table = read_table("x.csv", split_lines(text), lambda names: "L1" in names)
     assert [row.cells[:2] for row in table.rows] == [[cell, cell] for cell in CELLS]
     assert table.header[1] == "=description"
+
+
+@pytest.mark.parametrize("text", ["'@home' was great", "'- really bad", "'-5 degrees' it said", "''=1", "x;'=1"])
+def test_a_quote_mark_that_a_user_wrote_is_kept(text: str) -> None:
+    assert read_rows(f"id,text\n1,{text}\n") == [(2, ["1", text])]
 
 
 def test_the_lines_of_a_table_end_with_a_line_feed() -> None:

@@ -77,6 +77,48 @@ def test_progress_bars_are_not_escaped():
     assert out.getvalue().endswith("\n")
 
 
+def write_all(*texts: str) -> str:
+    out = io.StringIO()
+    EscapingStream(out, bars=True).writelines(list(texts))
+    return out.getvalue()
+
+
+UP = "\x1b[A"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (f"{UP}{UP}\rFAKE",),
+        ("line\n", UP, "FAKE"),
+        ("line", "\n", UP),
+        ("line", "\rFAKE"),
+        ("\rbar", "\n", "line", "\n", UP, UP),
+        ("\rbar", "\n", f"\rFAKE{UP}"),
+        ("\rbar", "\n", UP, UP),
+        ("line", "\n\n", UP + UP),
+        ("a\n", "\rb\nc", "\rd"),
+    ],
+)
+def test_text_cannot_move_the_cursor_to_other_text(texts):
+    shown = write_all(*texts)
+    assert "\\u001b" in shown or "\\u000d" in shown
+    assert shown.count(UP) <= 1
+
+
+def test_nested_progress_bars_are_not_escaped():
+    from tqdm import tqdm
+
+    out, plain = io.StringIO(), io.StringIO()
+    for file in (EscapingStream(out, bars=True), plain):
+        options = {"file": file, "disable": False, "mininterval": 0, "bar_format": "{desc} {n}"}
+        for _ in tqdm([1, 2], desc="outer", **options):
+            for _ in tqdm([1, 2], desc="inner", leave=False, **options):
+                pass
+    assert UP in out.getvalue()
+    assert out.getvalue() == plain.getvalue()
+
+
 STAGE_CODE = """
 import sys
 from alloy.core.files import InputError

@@ -4,8 +4,10 @@ import time
 from datetime import date
 
 import pytest
+import yaml
 
 from alloy.core.files import InputError
+from alloy.core.settings import _read_mapping
 from alloy.core.yaml_text import check_yaml, load_yaml, read_yaml
 
 
@@ -57,6 +59,51 @@ def test_a_file_with_too_many_values_is_an_error_at_once_with_its_line(text):
     assert time.monotonic() - start < 10
 
 
+BAD_VALUES = {
+    "bool": "!!bool xyz",
+    "int": "!!int abc",
+    "empty int": "!!int ''",
+    "float": "!!float x",
+    "empty float": "!!float ''",
+    "date": "!!timestamp abc",
+    "mapping": "!!map [x]",
+    "mapping of text": "!!map x",
+    "list": "!!seq {x: 1}",
+    "set": "!!set [x]",
+    "hexadecimal": "0x_",
+    "binary": "0b_",
+    "digits": "9" * 5000,
+    "negative": "-" + "9" * 5000,
+    "tagged digits": f"!!int '{'9' * 5000}'",
+    "hexadecimal digits": "0x" + "f" * 100_000,
+    "base 60": ":".join(["59"] * 200_000),
+    "base 60 float": ":".join(["59"] * 500) + ".5",
+    "character": r'"\UFFFFFFFF"',
+    "surrogate": r'"\ud800"',
+}
+
+
+@pytest.mark.parametrize("load", [load_yaml, None], ids=["yaml", "params"])
+@pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUES)
+def test_a_bad_value_is_an_error_of_one_line_with_file_and_line(tmp_path, value, load):
+    file, text = tmp_path / "params.yaml", f"a: 1\nb: {value}\n"
+    file.write_text(text)
+    start = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        _ = load(text, file) if load else _read_mapping(file)
+    assert str(caught.value).startswith(f"{file}:2: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "-1_000", "0x1F", "1:30", "1:30.5", "1e3", "!!int '5'", "yes", "!!str 5", "!!set {x}"]
+)
+def test_ordinary_values_are_read(text):
+    assert load_yaml(f"a: {text}\n", "x.yaml") == yaml.safe_load(f"a: {text}\n")
+
+
 def test_ordinary_aliases_are_read():
     text = "base: &base {lr: 1.0, steps: [1, 2]}\nsmall:\n  <<: *base\n  steps: *base\nday: 2024-01-02\n"
     check_yaml(text, "x.yaml")
@@ -81,7 +128,7 @@ def test_a_file_that_is_not_yaml_is_an_error_with_its_location(tmp_path):
     file = tmp_path / "x.yaml"
     for content, location in (
         (b"a: 1\nb: [\n", f"{file}:3: "),
-        (b"a: 2024-13-45\n", f"{file}: "),
+        (b"a: 1\nb: 2024-13-45\n", f"{file}:2: "),
         (b"\xff\xfe\xff", ""),
     ):
         file.write_bytes(content)

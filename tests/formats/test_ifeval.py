@@ -75,6 +75,19 @@ INVALID_PROMPTS = {  # a row, and the key and value in its error
     "an empty keyword": (make_keywords_prompt("a", ""), (KEYWORDS, "`keywords`", "['a', '']")),
     "a number among keywords": (make_keywords_prompt("a", 5), (KEYWORDS, "`keywords`", "['a', 5]")),
     "a keyword that is not a pattern": (make_keywords_prompt("(plus"), (KEYWORDS, "`keywords`", "'(plus'")),
+    "a keyword that takes forever": (make_keywords_prompt("(a+)+$"), (KEYWORDS, "`keywords`", "'(a+)+$'")),
+    "an unfinished escape": (make_keywords_prompt("a\\"), (KEYWORDS, "`keywords`")),
+    "a class of characters": (make_keywords_prompt("\\d"), (KEYWORDS, "`keywords`")),
+    **{
+        f"a pattern as {field}": (make_prompt(names=(name,), kwargs=({field: value, **more},)), (name, f"`{field}`"))
+        for name, field, value, more in [
+            ("keywords:frequency", "keyword", "(a|a)+$", {"frequency": 1, "relation": "at least"}),
+            ("keywords:forbidden_words", "forbidden_words", ["x", "(a+)+b"], {}),
+            ("detectable_content:postscript", "postscript_marker", "(", {}),
+            ("detectable_content:postscript", "postscript_marker", "(a+)+b", {}),
+            ("detectable_format:multiple_sections", "section_spliter", "(a+)+b", {"num_sections": 2}),
+        ]
+    },
     "a number as phrase": (
         make_prompt(names=(END_CHECKER,), kwargs=({"end_phrase": 5},)),
         (END_CHECKER, "`end_phrase`", " 5"),
@@ -108,6 +121,17 @@ def test_a_line_that_is_not_json_is_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "ifeval.jsonl"
     path.write_text(json.dumps(make_prompt()) + "\n{\n")
     assert read_error(path).startswith(f"{path}:2: ")
+
+
+@pytest.mark.parametrize("keyword", ["P.S.", "co-op", "a b", "it's", "é", "C\\+\\+", "\\(c\\)", "#1", "50%"])
+def test_plain_and_escaped_keywords_are_valid(keyword: str) -> None:
+    row = make_keywords_prompt(keyword)
+    assert check_prompt(row) == row
+
+
+def test_the_error_of_a_pattern_has_the_escaped_text(tmp_path: Path) -> None:
+    error = read_error(write_prompts(tmp_path / "ifeval.jsonl", make_keywords_prompt("C++")))
+    assert r'"C\\+\\+"' in error
 
 
 def test_checking_a_checked_prompt_changes_nothing() -> None:

@@ -88,3 +88,11 @@ def test_an_empty_answer_follows_nothing() -> None:
 
 def test_there_are_25_kinds_of_instructions() -> None:
     assert len(load_verifiers()) == 25
+
+
+@pytest.mark.parametrize("answer", ["[" * 1280, "[" * 100_000, '{"a":' * 100_000, "x\n" + "[" * 100_000])
+def test_deeply_nested_json_is_not_followed(answer: str) -> None:
+    row = {**make_row("detectable_format:json_format"), "kwargs": [{}, {}]}
+    row["instruction_id_list"] = ["detectable_format:json_format", "punctuation:no_comma"]
+    assert verify_answer(row, [answer])["inst_level_strict_acc"] == [False, True]
+    assert is_followed("[[1]]", "detectable_format:json_format")
