@@ -43,7 +43,7 @@ def check_model(inputs: Inputs) -> None:
     elif model.hub and model.revision and not is_cached(model.hub, model.revision):
         inputs.summary.model = model.hub
         try:
-            check_config_and_tokenizer(inputs, model.hub, model.revision)
+            check_hub_model(inputs, model.hub, model.revision)
         except HubUnreachableError:
             inputs.warn(f"model.hub: {model.hub}: not in the cache, and the hub is unreachable: {unchecked}")
     else:
@@ -64,23 +64,24 @@ def check_files(inputs: Inputs) -> None:
         inputs.tokenizer = load_tokenizer(found) if found.is_dir() else read_tokenizer(found, location)
 
 
-def check_config_and_tokenizer(inputs: Inputs, repository: str, revision: str) -> None:
-    """Check the tokenizer and the configuration of a hub model whose weights are not in the cache."""
+def check_hub_model(inputs: Inputs, repository: str, revision: str) -> None:
+    """Check a hub model that is not in the cache: everything but the content of its weights."""
     from alloy.modeling.architecture import load_config
-    from alloy.modeling.model_folder import download_config_and_tokenizer, load_tokenizer
+    from alloy.modeling.check_folder import check_config_and_tokenizer, require_safetensors
+    from alloy.modeling.model_folder import download_config_and_tokenizer, list_hub_files, load_tokenizer
 
+    location = f"model.hub: {repository}"
+    require_safetensors(list_hub_files(repository, revision), location)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         download_config_and_tokenizer(repository, revision, folder)
         try:
-            check_config(inputs, load_config(folder))
-            inputs.tokenizer = load_tokenizer(folder)
+            check_config_and_tokenizer(folder, location)
         except InputError as error:
-            raise InputError(str(error).replace(name, f"model.hub: {repository}")) from None
-        except (OSError, ValueError, KeyError) as error:  # what transformers says of files that it cannot use
-            reason = " ".join(str(error).replace(name, repository).split())
-            raise InputError(f"model.hub: {repository}: {reason}; choose a causal language model") from None
-    inputs.warn(f"model.hub: {repository}: the weights are not downloaded yet (run `dvc repro base`): not checked")
+            raise InputError(str(error).replace(name, location)) from None
+        check_config(inputs, load_config(folder))
+        inputs.tokenizer = load_tokenizer(folder)
+    inputs.warn(f"{location}: the weights are not downloaded yet (run `dvc repro base`): not checked")
 
 
 def check_config(inputs: Inputs, config: Any) -> None:  # noqa: ANN401 (of the model's own class)

@@ -67,7 +67,8 @@ def find_edited_inputs(stage: str) -> list[str]:
     """Return a line for each input of `stage` that another stage created and that was edited since.
 
     Such a file differs from its hash in dvc.lock. `dvc repro` creates it again before it runs the stage. This is for
-    users who run the stage without DVC. `stage` is a name such as `score`, or an address such as `score@tuned`.
+    users who run the stage without DVC. A missing file, as in a new clone, was not edited: a stage that reads it says
+    that it is missing. `stage` is a name such as `score`, or an address such as `score@tuned`.
     """
     recorded = _load_stages(LOCK)
     read = {
@@ -81,7 +82,9 @@ def find_edited_inputs(stage: str) -> list[str]:
         for name, entry in recorded.items()
         for out in entry.get("outs") or []
         for path in [out["path"]]
-        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not is_as_recorded(Path(path), out)
+        if any(path == dep or path.startswith(f"{dep}/") for dep in read)
+        and Path(path).exists()
+        and not is_as_recorded(Path(path), out)
     ]
 
 

@@ -1,18 +1,26 @@
 """Check whether a Hugging Face folder can be a base model, before anything else is done with it."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, read_json
-from alloy.modeling.end_of_turn import find_missing_stop_token
-from alloy.modeling.model_folder import silence_deepspeed
+from alloy.modeling.architecture import get_text_config, load_config
+from alloy.modeling.chat_template import RenderError, render_example, render_prompt
+from alloy.modeling.end_of_turn import ANSWER, FIX, QUESTION, TEMPLATE_FILE, find_missing_stop_token
+from alloy.modeling.load_errors import load_foreign_tokenizer, wrap_load_errors
 
-CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer_config.json"
+CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 # Formats of weights that may run code when they are loaded (pickle), or that torch cannot read.
-OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
+OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx")
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+)
 
 
 def check_folder(folder: Path, location: str) -> None:
@@ -20,20 +28,33 @@ def check_folder(folder: Path, location: str) -> None:
 
     No weights are loaded; only the names and shapes of the tensors are compared with the architecture.
 
-    1. There is a config.json.
+    1. Configuration, tokenizer and chat template can be used (`check_config_and_tokenizer`).
     2. There are safetensors files: every file listed in the index, and each is complete.
-    3. transformers has the architecture as a causal language model, without code from the model.
-    4. The files contain every tensor of that architecture, with the right shape.
-    5. There is a tokenizer, and its chat template can render a question.
-    6. The template ends an answer with a token at which the model stops or can be made to stop.
+    3. The files contain every tensor of the architecture, with the right shape.
     """
-    config = _read_config(folder, location)
+    check_config_and_tokenizer(folder, location)
     _check_files(folder, location)
-    _check_architecture(config, location)
     _check_tensors(folder, location)
-    _check_chat(folder, location)
-    with _silence_logging(), _wrap_load_errors(location):
-        find_missing_stop_token(folder, location)
+
+
+def check_config_and_tokenizer(folder: Path, location: str) -> None:
+    """Raise `InputError` unless Alloy can train a model with the files in `folder`, which need not include weights.
+
+    1. There is a config.json.
+    2. transformers has the architecture as a causal language model, without code from the model.
+    3. transformers can load the configuration, and its sizes are positive.
+    4. There is a tokenizer, and its chat template can render a question.
+    5. The template ends an answer with a token at which the model stops or can be made to stop.
+    6. The model has embeddings for the tokens of texts and of the template.
+    """
+    _check_architecture(_read_config(folder, location), location)
+    with wrap_load_errors(f"{location}: {CONFIG}", f"correct {CONFIG}, or download it again"):
+        config = load_config(folder)
+    _check_sizes(get_text_config(config), location)
+    tokenizer = load_foreign_tokenizer(folder, location)
+    _check_chat(tokenizer, location)
+    find_missing_stop_token(folder, location)
+    _check_tokens(tokenizer, get_text_config(config), location)
 
 
 def _read_config(folder: Path, location: str) -> dict[str, Any]:
@@ -52,38 +73,62 @@ def _read_config(folder: Path, location: str) -> dict[str, Any]:
 
 
 def _check_files(folder: Path, location: str) -> None:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
+    require_safetensors([file.name for file in folder.iterdir()], location)
     files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        if others := sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern)):
-            raise InputError(
-                f"{location}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust "
-                "it, load the model with transformers and save it with save_pretrained"
-            )
-        raise InputError(f"{location}: no weights (*.safetensors); download the weights")
-    if (folder / INDEX).is_file():
-        named = set(read_json(folder / INDEX).get("weight_map", {}).values())
-        if missing := sorted(named - {file.name for file in files}):
-            raise InputError(f"{location}: no {missing[0]}, which is listed in {INDEX}; download it")
+    if missing := sorted(_read_index(folder, location) - {file.name for file in files}):
+        raise InputError(f"{location}: no {missing[0]}, which is listed in {INDEX}; download it")
     for file in files:
-        try:
-            with safe_open(file, framework="numpy"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise InputError(
-                f"{location}: {file.name} is not a complete safetensors file ({error}); download it again"
-            ) from None
+        with (
+            wrap_load_errors(f"{location}: {file.name} is not a complete safetensors file", "download it again"),
+            safe_open(file, framework="numpy"),
+        ):
+            pass
+
+
+def require_safetensors(names: Iterable[str], location: str) -> None:
+    """Raise `InputError` unless there are weights in the format safetensors among the files of a model, by `names`."""
+    names = sorted(names)
+    if any(name.endswith(".safetensors") and "/" not in name for name in names):
+        return
+    if others := [name for name in names if name.endswith(OTHER_WEIGHTS)]:
+        raise InputError(
+            f"{location}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust it, "
+            "load the model with transformers and save it with save_pretrained"
+        )
+    raise InputError(f"{location}: no weights (*.safetensors); download the weights")
+
+
+def _read_index(folder: Path, location: str) -> set[str]:
+    """Return the names of the files that the index of the weights lists; empty if there is no index."""
+    if not (folder / INDEX).is_file():
+        return set()
+    index = read_json(folder / INDEX)
+    files = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+        raise InputError(
+            f"{location}: {INDEX}: expected `weight_map` with a file name for each tensor; download it again"
+        )
+    return set(files.values())
 
 
 def _check_architecture(config: dict[str, Any], location: str) -> None:
     import transformers
     from transformers import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    )
 
     model_type = config["model_type"]
     if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
+    if model_type in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES:  # of images or sound, and text
+        raise InputError(
+            f"{location}: '{model_type}' is a multimodal model, of which transformers does not load the language model "
+            "alone; use the text-only model of its family"
+        )
     if model_type in CONFIG_MAPPING:
         raise InputError(f"{location}: '{model_type}' is not a causal language model; use a model that generates text")
     if "auto_map" in config:
@@ -96,11 +141,20 @@ def _check_architecture(config: dict[str, Any], location: str) -> None:
     )
 
 
+def _check_sizes(sizes: Any, location: str) -> None:  # noqa: ANN401 (each model has its own class)
+    for name in SIZES:
+        value = getattr(sizes, name, None)
+        if isinstance(value, int) and value < 1:
+            raise InputError(f"{location}: {CONFIG}: {name}: expected at least 1, got {value}; download it again")
+
+
 def _check_tensors(folder: Path, location: str) -> None:
     """Load the model onto the device `meta`, which needs no memory, and check what transformers reports."""
     from transformers import AutoModelForCausalLM
 
-    with _silence_logging(), _wrap_load_errors(location):
+    with wrap_load_errors(
+        f"{location}: the model of {CONFIG} cannot be loaded", f"correct {CONFIG}, or use another model"
+    ):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             device_map="meta",
@@ -123,14 +177,11 @@ def _check_tensors(folder: Path, location: str) -> None:
         )
 
 
-def _check_chat(folder: Path, location: str) -> None:
-    from jinja2 import TemplateError
-    from transformers import AutoTokenizer
-
-    with _silence_logging(), _wrap_load_errors(f"{location}: the tokenizer cannot be loaded"):
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+def _check_chat(tokenizer: Any, location: str) -> None:  # noqa: ANN401 (each model has its own class)
+    with wrap_load_errors(f"{location}: the tokenizer cannot encode a text", "download it again"):
+        text = tokenizer.decode(tokenizer("hello")["input_ids"])
     # Without the tokenizer's files, transformers makes a tokenizer with an empty vocabulary.
-    if "hello" not in tokenizer.decode(tokenizer("hello")["input_ids"]):
+    if "hello" not in text:
         raise InputError(f"{location}: the tokenizer has no vocabulary; add its files, such as tokenizer.json")
     if tokenizer.chat_template is None:
         raise InputError(
@@ -138,35 +189,23 @@ def _check_chat(folder: Path, location: str) -> None:
             "its model family as chat_template.jinja"
         )
     try:
-        question = [{"role": "user", "content": "Hello"}]
-        tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
-    except (TemplateError, TypeError) as error:
+        render_prompt(tokenizer, QUESTION)
+    except RenderError as error:
+        raise InputError(f"{location}: {TEMPLATE_FILE}: {error}; {FIX}") from None
+
+
+def _check_tokens(tokenizer: Any, sizes: Any, location: str) -> None:  # noqa: ANN401 (each model has its own class)
+    """Raise `InputError` unless the model has embeddings for all tokens of texts and for those of its chat template.
+
+    Special tokens that the template does not write may be missing: Gemma 3 1B has no embedding of `<image_soft_token>`.
+    """
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    chat = render_example(tokenizer, [*QUESTION, {"role": "assistant", "content": ANSWER}]).text
+    written = tokenizer(chat, add_special_tokens=False, verbose=False)["input_ids"]
+    used = set(tokenizer.get_vocab().values()) - special | set(written)
+    if (last := max(used)) >= sizes.vocab_size:
+        token = tokenizer.convert_ids_to_tokens(last)
         raise InputError(
-            f"{location}: the chat template cannot render a question ({error}); use another template"
-        ) from None
-
-
-@contextmanager
-def _wrap_load_errors(location: str) -> Iterator[None]:
-    """Turn errors of transformers into one line that starts with `location`."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{location}: {reason}") from None
-
-
-@contextmanager
-def _silence_logging() -> Iterator[None]:
-    """Silence transformers' report of missing tensors and its progress bar. `_check_tensors` reports the first one."""
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    silence_deepspeed()
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+            f"{location}: tokenizer.json: the id of {token!r} is {last}, but vocab_size in {CONFIG} is "
+            f"{sizes.vocab_size}; use the tokenizer that belongs to the model"
+        )

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +87,24 @@ def download_config_and_tokenizer(repository: str, revision: str, folder: Path) 
     _download(repository, revision, CONFIG_AND_TOKENIZER, folder)
 
 
+def list_hub_files(repository: str, revision: str) -> list[str]:
+    """Return the names of the files of a repository on the hub. Nothing is downloaded."""
+    from huggingface_hub import HfApi
+
+    with _explain_hub_errors(repository, revision):
+        return HfApi().list_repo_files(repository, revision=revision)
+
+
 def _download(repository: str, revision: str, patterns: list[str], folder: Path | None) -> str:
     from huggingface_hub import snapshot_download
+
+    with _explain_hub_errors(repository, revision):
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_dir=folder)
+
+
+@contextmanager
+def _explain_hub_errors(repository: str, revision: str) -> Iterator[None]:
+    """Turn the errors of the hub into `InputError`: what is wrong with the name, the revision or the connection."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -99,7 +117,7 @@ def _download(repository: str, revision: str, patterns: list[str], folder: Path 
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # no line for every retry
     location = f"model.hub: {repository}"
     try:
-        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_dir=folder)
+        yield
     except HFValidationError:
         raise InputError(
             f"model.hub: expected the name of a repository such as Qwen/Qwen3-0.6B, got '{repository}'"

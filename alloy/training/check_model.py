@@ -29,9 +29,12 @@ def check_model(config: "PreTrainedConfig", train: Train) -> None:
 
 
 def check_scratch(scratch: Scratch, train: Train) -> None:
-    """Raise `InputError` if the context of a model from scratch is too short for the rows of either training."""
+    """Raise `InputError` if a model from scratch does not fit its own training or the section `train`."""
+    from alloy.training.tiny_qwen import new_config, new_tokenizer
+
     check_length(scratch.train, scratch.max_position_embeddings, "model.scratch.train")
-    check_length(train, scratch.max_position_embeddings)
+    tokenizer = new_tokenizer([], scratch)  # no check depends on its words
+    check_model(new_config(tokenizer, scratch), train)
 
 
 def check_length(train: Train, context: int, key: str = "train") -> None:

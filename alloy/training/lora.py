@@ -1,8 +1,9 @@
 """LoRA with PEFT: adds an adapter to a model, and merges it into the weights after training.
 
-In many models the output layer is tied to the embeddings: both share one weight. An update that is merged into one
-would also change the other, which was not trained with it. So if an adapter targets one of them, they are untied
-first, before training and before merging.
+Layers may share one weight. An update that is merged into one of them would also change the others, which were not
+trained with it. In many models the output layer is tied to the embeddings: if an adapter targets one of them, they are
+untied first, before training and before merging. Other shared weights, as in Zamba, cannot be untied: transformers
+would tie them again when it loads the model. So they cannot be targets.
 """
 
 import warnings
@@ -19,32 +20,90 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
+ALL = "all-linear"
+
 
 def attach_adapter(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
     """Return `model` with an adapter on each target layer; its own weights are frozen.
 
     Layers that text does not use, such as those of a vision tower, get no adapter. The same holds for layers whose
-    adapter would be bypassed (`_find_fused_outputs`).
+    adapter would be bypassed (`_find_fused_outputs`). Raises `InputError` if a target matches no layer, or a layer that
+    shares its weights.
     """
     from peft import LoraConfig, get_peft_model
 
+    if ALL in lora.targets and len(lora.targets) > 1:
+        raise InputError(f"train.lora.targets: {ALL} is not the only target; remove it or all other names")
     untie_targets(model, lora.targets)
+    shared = _find_shared_weights(model)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank, whole or not
         lora_dropout=lora.dropout,
-        target_modules=lora.targets[0] if lora.targets == ["all-linear"] else list(lora.targets),
+        target_modules=ALL if lora.targets == [ALL] else list(lora.targets),
         exclude_modules=sorted(find_modules_outside_text(model) | _find_fused_outputs(model)) or None,
         task_type="CAUSAL_LM",
     )
     try:
         with _silence_peft():
-            return get_peft_model(model, config)  # type: ignore[return-value]
+            adapted: Any = get_peft_model(model, config)
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"train.lora.targets: {', '.join(lora.targets)}: {reason}; name linear layers of the model, or all-linear"
+            f"train.lora.targets: {', '.join(lora.targets)}: {reason}; name linear layers of the model, or {ALL}"
         ) from None
+    if lora.targets != [ALL]:
+        _check_names(adapted, lora.targets)
+    _check_weights(adapted, shared)
+    return adapted
+
+
+def _check_names(adapted: Any, targets: list[str]) -> None:  # noqa: ANN401 (a PeftModel)
+    """Raise `InputError` unless each target has matched a layer.
+
+    For stacked experts, PEFT turns some targets into names of parameters. They are then no longer in its configuration.
+    """
+    layers, parameters = adapted.base_model.targeted_module_names, adapted.base_model.targeted_parameter_names
+    left = adapted.active_peft_config.target_modules
+    for target in targets:
+        if not any(_matches(name, target) for name in layers) and (target in left or not parameters):
+            raise InputError(
+                f"train.lora.targets: '{target}' matches no layer that can have an adapter; name linear layers of the "
+                f"model, or only {ALL}"
+            )
+
+
+def _check_weights(adapted: Any, shared: dict[str, str]) -> None:  # noqa: ANN401 (a PeftModel)
+    """Raise `InputError` if a layer with an adapter is in `shared` (see `_find_shared_weights`)."""
+    for name in (*adapted.base_model.targeted_module_names, *adapted.base_model.targeted_parameter_names):
+        if name in shared:
+            raise _make_shared_error(name, shared[name])
+
+
+def _make_shared_error(name: str, other: str) -> InputError:
+    return InputError(
+        f"train.lora.targets: {name} shares its weights with {other}, so an adapter cannot be merged into it; name "
+        "only layers that share no weights, or set train.method: full"
+    )
+
+
+def _find_shared_weights(model: Any) -> dict[str, str]:  # noqa: ANN401 (a PreTrainedModel)
+    """Return the parameters that are in several layers, and these layers; each with another one that it is shared with.
+
+    Example: `{"lm_head.weight": "model.embed_tokens.weight", "lm_head": "model.embed_tokens", ..}` and the reverse.
+    """
+    owners: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        owners.setdefault(id(parameter), []).append(name)
+    shared = {
+        name: next(o for o in names if o != name) for names in owners.values() if len(names) > 1 for name in names
+    }
+    return shared | {name.rpartition(".")[0]: other.rpartition(".")[0] for name, other in shared.items()}
+
+
+def _matches(name: str, target: str) -> bool:
+    """Return whether PEFT applies a target to the layer `name`: its whole name, or the last parts of it."""
+    return name == target or name.endswith(f".{target}")
 
 
 def _find_fused_outputs(model: "PreTrainedModel") -> set[str]:
@@ -78,8 +137,11 @@ def untie_targets(model: Any, targets: list[str]) -> None:  # noqa: ANN401 (a Pr
     if head is None or head.weight is not embeddings.weight:
         return
     names = [name for name, module in model.named_modules() if module is head or module is embeddings]
-    if not any(name == target or name.endswith(f".{target}") for name in names for target in targets):
+    if not any(_matches(name, target) for name in names for target in targets):
         return
+    for name, other in _find_shared_weights(model).items():
+        if not {name, name.rpartition(".")[0]} & set(names):  # untying the output layer would untie these, too
+            raise _make_shared_error(name, other)
     if hasattr(head.weight, "ds_id"):  # under ZeRO-3 this process has only a part of them
         raise InputError(
             "train.lora.targets: the output layer and the embeddings are tied in this model, and they cannot be untied "

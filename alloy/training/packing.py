@@ -34,6 +34,7 @@ class Examples:
         loss), `category` (per token, an index into `categories`) and `seq_lengths` (of the examples in the row).
     categories: the names of the categories.
     row_examples: for each row of `dataset`, the indices of its examples among the input rows, in their order.
+    ids: the id of each input row. Rows that the mix repeats have the same one.
     sources: the source of each input row.
     dropped: how many input rows are left out.
     """
@@ -41,6 +42,7 @@ class Examples:
     dataset: "Dataset"
     categories: list[str]
     row_examples: list[list[int]]
+    ids: list[str]
     sources: list[str]
     dropped: int
 
@@ -97,8 +99,8 @@ def prepare_examples(
     """
     fitting = select_fitting(rows, tokenizer, train, key)
     dataset, row_examples = pack_examples(fitting, train)
-    sources = [row["source"] for row in rows]
-    return Examples(dataset, list_categories(rows), row_examples, sources, len(rows) - len(fitting))
+    ids, sources = [row["id"] for row in rows], [row["source"] for row in rows]
+    return Examples(dataset, list_categories(rows), row_examples, ids, sources, len(rows) - len(fitting))
 
 
 def select_fitting(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train, key: str) -> "Dataset":
@@ -148,22 +150,28 @@ def pack_examples(dataset: "Dataset", train: Train) -> "tuple[Dataset, list[list
 def count_by_source(examples: Examples, order: list[int]) -> dict[str, Row]:
     """Return what a training run used of each source. `order` has the indices of the rows that it used, in all epochs.
 
-    In the result, `examples` counts each example once. `passes`, `tokens` and `loss_tokens` count it each time that it
-    was seen.
+    In the result, `examples` counts each example once, even if several rows are copies of it. `passes`, `tokens` and
+    `loss_tokens` count it each time that it was seen.
     """
     times = np.bincount(order, minlength=len(examples.row_examples))
-    names = sorted(set(examples.sources))
-    source_index = {name: index for index, name in enumerate(names)}
-    counts = np.zeros((len(names), 4), np.int64)
+    counts: dict[str, Row] = {}
+    seen = set[tuple[str, str]]()  # source and id
     rows: Any = examples.dataset  # iterates over its rows, which its type does not say
     for row, row_examples, passes in zip(rows, examples.row_examples, times.tolist(), strict=True):
+        if not passes:
+            continue
         starts = np.cumsum(row["seq_lengths"]) - row["seq_lengths"]
         loss_tokens = np.add.reduceat(row["labels"] != IGNORED, starts, dtype=np.int64)
         lengths = row["seq_lengths"].tolist()
         for example, length, loss in zip(row_examples, lengths, loss_tokens.tolist(), strict=True):
-            counts[source_index[examples.sources[example]]] += [passes > 0, passes, passes * length, passes * loss]
-    keys = ("examples", "passes", "tokens", "loss_tokens")
-    return {name: dict(zip(keys, row, strict=True)) for name, row in zip(names, counts.tolist(), strict=True) if row[0]}
+            source, key = examples.sources[example], (examples.sources[example], examples.ids[example])
+            count = counts.setdefault(source, dict.fromkeys(("examples", "passes", "tokens", "loss_tokens"), 0))
+            count["examples"] += key not in seen
+            count["passes"] += passes
+            count["tokens"] += passes * length
+            count["loss_tokens"] += passes * loss
+            seen.add(key)
+    return dict(sorted(counts.items()))
 
 
 def flatten_rows_with_lengths(rows: list[dict[str, Any]]) -> dict[str, Any]:

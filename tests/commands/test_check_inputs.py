@@ -186,22 +186,77 @@ def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, 
     assert summary.data["comments"].rows == 8
 
 
-def test_a_hub_model_without_weights_is_checked_except_for_the_weights(project, monkeypatch):
+HUB = {"hub": "nobody/small", "revision": "0" * 40}
+
+
+@pytest.fixture
+def hub(project, monkeypatch) -> Path:
+    """Return the folder of a hub model that is not in the cache; the settings name it."""
+
     def fetch(_repository: str, _revision: str, folder: Path) -> None:
         shutil.copytree(project / "given", folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
 
     monkeypatch.setattr("alloy.modeling.model_folder.is_cached", lambda *_: False)
     monkeypatch.setattr("alloy.modeling.model_folder.download_config_and_tokenizer", fetch)
-    write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
+    monkeypatch.setattr(
+        "alloy.modeling.model_folder.list_hub_files", lambda *_: [file.name for file in (project / "given").iterdir()]
+    )
+    write_settings(project, model=HUB)
+    return project / "given"
+
+
+def test_a_hub_model_without_weights_is_checked_except_for_the_weights(project, hub):
     summary = check_inputs()
     assert summary.errors == []
     assert [line.partition(": ")[0] for line in summary.warnings] == ["model.hub"]
     assert summary.tokens is not None
-    write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40}, train={"lr": 1e-4, "max_length": 3000})
+    write_settings(project, model=HUB, train={"lr": 1e-4, "max_length": 3000})
     assert re.match(r"train\.max_length: .*\b2048\b.*\b3000\b", read_errors()[0])
-    (project / "given/chat_template.jinja").unlink()
-    write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
-    assert read_errors()[0].startswith("model.hub: nobody/small: ")
+
+
+def remove_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+
+
+def remove_generation_prompt(folder: Path) -> None:
+    file = folder / "chat_template.jinja"
+    file.write_text(file.read_text().partition("{% if add_generation_prompt")[0])
+
+
+def remove_end_of_turn(folder: Path) -> None:
+    file = folder / "chat_template.jinja"
+    file.write_text(file.read_text().replace("<|im_end|>", ""))
+
+
+def change_architecture(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "llava"}))
+
+
+def break_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def pickle_weights(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+UNFIT = {
+    remove_template: "chat template",
+    remove_generation_prompt: "generation prompt",
+    remove_end_of_turn: "control token",
+    change_architecture: "'llava'",
+    break_config: "config.json:1: ",
+    pickle_weights: "pytorch_model.bin",
+}
+
+
+@pytest.mark.parametrize("harm", UNFIT, ids=lambda harm: harm.__name__)
+def test_a_hub_model_without_weights_that_base_would_refuse_is_an_error(hub, harm):
+    harm(hub)
+    line = read_errors()[0]
+    assert line.startswith("model.hub: nobody/small")
+    assert UNFIT[harm] in line
 
 
 def test_a_training_run_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):

@@ -1,6 +1,7 @@
 """The error about a missing or edited file says how to restore it: run a stage, use the DVC cache, or add it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_an_edited_output_is_found(project: Path) -> None:
     assert "`dvc repro score@base`" in line
     Path("data/split/b").write_text("c\n")
     assert [line.partition(":")[0] for line in find_edited_inputs("score")] == ["data/split"]
+    shutil.rmtree("data/split")  # as in a new clone
+    assert find_edited_inputs("score") == []
 
 
 INVALID_METRICS = {

@@ -8,6 +8,7 @@ import gguf
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
@@ -190,6 +191,97 @@ BROKEN = {
     break_template: "only systems speak",
     remove_tokenizer: "tokenizer.json",
 }
+
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+PROMPT = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+# Values in the files of a model that its libraries do not accept: the file, its new keys or text, a part of the error.
+BAD_VALUES = {
+    "a type": ("config.json", {"hidden_size": "x"}, "'hidden_size'"),
+    "no heads": ("config.json", {"num_attention_heads": 0}, "num_attention_heads"),
+    "no words": ("config.json", {"vocab_size": 0}, "vocab_size"),
+    "no context": ("config.json", {"max_position_embeddings": 0}, "max_position_embeddings"),
+    "unknown layers": ("config.json", {"layer_types": ["full_attention", "new_attention"]}, "`layer_types`"),
+    "too few layers": ("config.json", {"layer_types": ["full_attention"]}, "`layer_types`"),
+    "an unknown dtype": ("config.json", {"dtype": "float99"}, "float99"),
+    "a number as quantization": ("config.json", {"quantization_config": 5}, "'int'"),
+    "a quantization without groups": (
+        "config.json",
+        {"quantization_config": {"quant_method": "compressed-tensors", "format": "float-quantized"}},
+        "config_groups",
+    ),
+    "an index without a map": ("model.safetensors.index.json", '{"weight_map": null}', "weight_map"),
+    "an index as a list": ("model.safetensors.index.json", "[1]", "weight_map"),
+    "a list of files": ("model.safetensors.index.json", '{"weight_map": ["a"]}', "weight_map"),
+    "a list of settings": ("tokenizer_config.json", "[]", "'list'"),
+    "a word as stop token": ("generation_config.json", {"eos_token_id": "<|im_end|>"}, "eos_token_id"),
+    "a list as generation config": ("generation_config.json", "[1]", "'list'"),
+    "a template with an error": ("chat_template.jinja", "{{ 1 / 0 }}", "division by zero"),
+    "a template with an error in answers": (
+        "chat_template.jinja",
+        CHATML + PROMPT + "{% if messages[-1]['role'] == 'assistant' %}{{ 1 / 0 }}{% endif %}",
+        "division by zero",
+    ),
+    "a template with a huge loop": ("chat_template.jinja", "{% for i in range(10**12) %}{% endfor %}", "MAX_RANGE"),
+    "a template without generation prompt": ("chat_template.jinja", CHATML, "'<|im_start|>assistant'"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a library for quantized weights
+@pytest.mark.parametrize(("name", "change", "named"), BAD_VALUES.values(), ids=BAD_VALUES)
+def test_a_value_that_a_library_does_not_accept_is_an_error_of_one_line_with_the_file(project, name, change, named):
+    file = write_model(project / "given") / name
+    if isinstance(change, dict):
+        edit_file(file, **change)
+    else:
+        file.write_text(change)
+    line = read_error(path="given")
+    assert line.startswith("model.path: given: ")
+    assert name in line and named in line
+
+
+def test_chat_templates_without_a_default_are_an_error_of_one_line(project):
+    folder = write_model(project / "given")
+    (folder / "chat_template.jinja").unlink()
+    edit_file(folder / "tokenizer_config.json", chat_template=[{"name": "tool_use", "template": CHATML + PROMPT}])
+    line = read_error(path="given")
+    assert line.startswith("model.path: given: ") and "tokenizer_config.json" in line and "default" in line
+
+
+def add_token(folder: Path, token: str, *, special: bool) -> None:
+    """Add a token to the tokenizer; its id is the first that the model has no embedding for."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([token], special_tokens=special)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(("special", "in_template"), [(False, False), (True, True)], ids=["a word", "in the template"])
+def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings_is_refused(project, special, in_template):
+    folder = write_model(project / "given")
+    add_token(folder, "<new>", special=special)
+    if in_template:
+        template = folder / "chat_template.jinja"
+        template.write_text(template.read_text().replace("<|im_end|>", "<new>"))
+    line = read_error(path="given")
+    assert line.startswith("model.path: given: tokenizer.json: ")
+    assert "'<new>' is 320," in line
+
+
+def test_special_tokens_that_are_not_used_need_no_embedding(project):
+    """As in Gemma 3 1B, whose tokenizer has a token for images."""
+    add_token(write_model(project / "given"), "<image>", special=True)
+    make_base_model(Checkpoint(path="given"), OUT)
+    assert len(load_tokenizer(OUT)) == 321
+
+
+@pytest.mark.parametrize(
+    "name", ["mistral3", "qwen2_5_vl", "qwen3_vl", "llava", "internvl", "smolvlm", "lfm2_vl", "qwen2_audio"]
+)
+def test_a_multimodal_model_whose_text_part_cannot_be_loaded_alone_is_refused_for_that_reason(project, name):
+    edit_file(write_model(project / "given") / "config.json", model_type=name)
+    line = read_error(path="given")
+    assert line.startswith(f"model.path: given: '{name}' ")
+    assert "multimodal" in line and "text-only" in line
 
 
 @pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)

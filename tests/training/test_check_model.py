@@ -31,3 +31,10 @@ def test_targets_of_lora_must_be_layers_of_the_model(config):
     check_model(config, Train(**lora, lora=Lora(targets=["q_proj", "lm_head"])))
     with pytest.raises(InputError, match=r"^train\.lora\.targets: .*no_such_layer"):
         check_model(config, Train(**lora, lora=Lora(targets=["no_such_layer"])))
+
+
+def test_targets_of_lora_must_be_layers_of_a_new_model():
+    lora = {"lr": 1e-3, "max_length": 64, "method": Method.lora}
+    check_scratch(SCRATCH, Train(**lora, lora=Lora(targets=["q_proj"])))
+    with pytest.raises(InputError, match=r"^train\.lora\.targets: .*no_such_layer"):
+        check_scratch(SCRATCH, Train(**lora, lora=Lora(targets=["no_such_layer"])))

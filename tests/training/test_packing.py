@@ -231,3 +231,14 @@ def test_examples_and_tokens_are_counted_by_source_for_the_rows_in_the_order(pac
         assert seen.get(source, dict.fromkeys(expected, 0)) == expected
     work = examples.measure_work()[order].sum(axis=0)
     assert [sum(count[key] for count in seen.values()) for key in ("tokens", "loss_tokens")] == [work[0], work[2]]
+
+
+@pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
+def test_rows_that_the_mix_repeats_are_one_example(packing):
+    rows = ROWS[:6]
+    examples = prepare_examples([*rows, *rows], make_tokenizer(), TRAIN.model_copy(update={"packing": packing}))
+    seen = count_by_source(examples, list(range(len(examples.row_examples))))
+    tokens = count_tokens(rows, make_tokenizer(), AssistantTurns.all)
+    for source in ("customer", "made"):
+        total, loss = tokens[[row["source"] == source for row in rows]].sum(axis=0).tolist()
+        assert seen[source] == {"examples": 3, "passes": 6, "tokens": 2 * total, "loss_tokens": 2 * loss}
