@@ -34,7 +34,7 @@ def select_usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tup
 
     By `on_bad_row`, bad examples raise `InputError` or are left out; the stage `decontaminate` lists and counts them.
     """
-    from alloy.modeling.chat_examples import find_template_problem
+    from alloy.modeling.chat_examples import find_row_problem
     from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 
     checked = list(check_rows(path, set()))
@@ -45,7 +45,7 @@ def select_usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tup
     ]
     rows = []
     for number, row in good:
-        if why := find_template_problem(tokenizer, row["messages"]):
+        if why := find_row_problem(tokenizer, row["messages"]):
             bad.append((number, why))
         else:
             rows.append(row)

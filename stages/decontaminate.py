@@ -38,6 +38,7 @@ from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
 from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
 from alloy.formats.general import REJECTED, make_unknown_key_warnings
+from alloy.modeling.answer_markup import compile_control_tokens
 from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.runtime.parallel import map_blocks
 
@@ -85,7 +86,8 @@ def main() -> None:
     index = OverlapIndex.from_texts(tests.questions, tests.others, limits)
     tokenizer = None if read_hosted_name(BASE) else load_tokenizer(BASE)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
-        blocks = map_blocks(partial(check_block, path, index, tests.names), lines)
+        controls = None if tokenizer is None else compile_control_tokens(tokenizer)
+        blocks = map_blocks(partial(check_block, path, index, tests.names, controls=controls), lines)
         checked = collect_blocks(path, blocks, tokenizer, general_rows.on_bad_row)
     keys, dropped, rejected = checked.keys, checked.dropped, checked.rejected
     clean = np.delete(np.arange(len(keys)), [*dropped, *rejected])

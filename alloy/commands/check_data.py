@@ -135,6 +135,7 @@ def check_general(inputs: Inputs) -> None:
     from alloy.commands.count_tokens import read_general_statistics
     from alloy.decontamination.check_rows import check_block, collect_blocks
     from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
+    from alloy.modeling.answer_markup import compile_control_tokens
     from alloy.runtime.parallel import map_blocks
 
     settings = inputs.settings
@@ -146,7 +147,8 @@ def check_general(inputs: Inputs) -> None:
         path, before = folder / "general.jsonl", folder / REJECTED
         if scratch:
             inputs.tokenizer = learn_tokenizer(inputs, path, scratch)
-        blocks = map_blocks(partial(check_block, path, no_tests, []), number_lines(path))
+        controls = None if inputs.tokenizer is None else compile_control_tokens(inputs.tokenizer)
+        blocks = map_blocks(partial(check_block, path, no_tests, [], controls=controls), number_lines(path))
         found = collect_blocks(path, blocks, inputs.tokenizer, settings[GeneralRows].on_bad_row)
         left_out = count_lines(before) if before.is_file() else 0
         kinds = mix.ratio > 0 and bool(mix.sources)

@@ -20,20 +20,31 @@ from typing import TypeGuard
 # Scripts that put no space between words: Thai, Lao, Khmer, kana, Chinese characters. Each letter is a word there.
 SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _MARKS = re.escape("!\"#%&'()*,-./:;?@[\\]{}")
-_WORD = re.compile(rf"[{SPACELESS}]|[^\W_{SPACELESS}]+|[^\w\s{_MARKS}\x00-\x1f\x7f]")
+_WORD = re.compile(rf"[{SPACELESS}]|[^\W_{SPACELESS}]+|[^\w\s{_MARKS}]")
 
-# Characters that are invisible in every script. U+180B to U+180E are not among them: they change Mongolian letters.
-_INVISIBLE = (
+# Characters that are invisible wherever they are: control characters, and those that are shown as nothing by programs
+# without a glyph for them (Unicode's Default_Ignorable_Code_Point), except _JOINERS, _SELECTORS and _TAGS. Variation
+# selectors are included: they choose a glyph of the same character (an emoji as text, a variant of a Chinese
+# character), and many programs drop or add them when they copy a text.
+_INVISIBLE_BELOW_10000 = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # control characters that are not white space
     "\xad"  # soft hyphen
     "\u034f"  # combining grapheme joiner
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction
+    "\u115f\u1160\u17b4\u17b5"  # fillers of Korean syllables, inherent vowels of Khmer
     "\u200b\u2060-\u2065\u206a-\u206f\ufeff"  # zero-width space, word joiner, invisible operators, byte order mark
-    "\ufe0e\ufe0f"  # variation selectors: a sign as text, as emoji
-    "\U000e0000-\U000e007f"  # tags
+    "\ufe00-\ufe0f"  # variation selectors
+    "\ufff0-\ufffb"  # interlinear annotations
+)
+_INVISIBLE = (
+    f"{_INVISIBLE_BELOW_10000}"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # controls of shorthand and of music
+    "\U000e0000-\U000e001f\U000e0080-\U000e0fff"  # more variation selectors, and reserved characters
 )
 _BLANK = "\u2800\u3164\uffa0"  # letters that look like a space: empty Braille pattern, Hangul fillers
 _JOINERS = "\u200c\u200d"  # zero-width non-joiner and joiner
+_SELECTORS = "\u180b\u180c\u180d\u180e\u180f"  # variation selectors and vowel separator of Mongolian
+_TAGS = "\U000e0020-\U000e007f"  # of the flags of regions
 # Scripts whose letters a joiner changes: Arabic to N'Ko, the scripts of India, Tibet, Myanmar, Cambodia and Mongolia.
 _JOINED = (
     "\u0600-\u0dff\u0f00-\u109f\u1780-\u18af\u1900-\u1cff\ua840-\ua8ff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
@@ -43,19 +54,26 @@ _NEVER_JOINED = (  # Arabic letters that do not join the next one, with a non-jo
     "\u06d3\u06d5"
 )
 _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"  # joiners make one emoji of several: a family, a rainbow flag
-_REGION_FLAG = "\U0001f3f4[\U000e0020-\U000e007f]+"  # the flag of England and others: a black flag with tags
-_USELESS_JOINERS = "|".join(
-    [
-        rf"(?<![{_JOINED}{_EMOJI}{_JOINERS}\ufe0f])[{_JOINERS}]+",  # after a letter that it does not change
-        rf"(?<=[{_NEVER_JOINED}])\u200c",
-        r"\u200c(?=\s|$)|(?<=\u200c)\u200c|(?<=\u200d)\u200d",  # at the end of a word, doubled
-        rf"(?<=[{_EMOJI}\ufe0f])\u200d(?![{_EMOJI}])",
-    ]
+# The flag of England and others: a black flag with tags.
+_REGION_FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f"
+_DROPPED = re.compile(  # except flags, the first group
+    "|".join(
+        [
+            f"({_REGION_FLAG})|[{_TAGS}]",
+            rf"(?<![\u1820-\u18aa{_SELECTORS}])[{_SELECTORS}]+",  # not after a Mongolian letter
+            rf"(?<![{_JOINED}{_EMOJI}{_JOINERS}])[{_JOINERS}]+",  # after a letter that it does not change
+            rf"(?<=[{_NEVER_JOINED}{_EMOJI}])\u200c",
+            rf"\u200c(?= |$)|([{_JOINERS}{_SELECTORS}])(?=\2)",  # at the end of a word, doubled
+            rf"(?<=[{_EMOJI}])\u200d(?!\u200d*[{_EMOJI}])",
+        ]
+    )
 )
-_DROPPED = re.compile(rf"({_REGION_FLAG})|[{_INVISIBLE}]|{_USELESS_JOINERS}")
-_UNUSUAL = re.compile(f"[{_INVISIBLE}{_BLANK}{_JOINERS}]")
+# Finds all characters that are dropped or replaced, and some others. Each range beyond U+FFFF makes it slower.
+_UNUSUAL = re.compile(
+    f"[{_INVISIBLE_BELOW_10000}{_BLANK}{_JOINERS}{_SELECTORS}\U0001bca0-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_ALWAYS_DROPPED = re.compile(f"[{_INVISIBLE}]+")
 _SPACES = str.maketrans(dict.fromkeys(_BLANK, " "))
-_JOINERS_DROPPED = str.maketrans(dict.fromkeys(_JOINERS))
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ESCAPED = 2  # how many times a text may be escaped: `&amp;quot;` is escaped twice
 
@@ -64,10 +82,15 @@ def normalize_text(text: str) -> str:
     r"""Return `text` in a normal form that is the same for all texts that look the same.
 
     1. Remove invisible characters: control characters, soft hyphens, zero-width spaces, direction marks, variation
-       selectors of emoji, tags. Keep a zero-width joiner or non-joiner after a letter whose shape it changes (Arabic,
-       Persian, the scripts of India) and within an emoji; remove it elsewhere.
+       selectors.
     2. Compose letters and their accents (Unicode form NFC, which tokenizers such as Qwen's also apply).
     3. Replace white space of any kind and length, also line breaks, by one space; remove it at both ends.
+    4. Remove joiners, Mongolian selectors and tags that change nothing. A zero-width joiner or non-joiner is kept after
+       a letter whose shape it changes (Arabic, Persian, the scripts of India) and within an emoji, a selector after a
+       Mongolian letter, and tags in the flag of a region. Repeat from step 2 until the text does not change, since what
+       is removed may separate a letter from its accent.
+
+    So the result is normal itself: `normalize_text(normalize_text(text)) == normalize_text(text)`.
 
     >>> normalize_text(" Cafe\u0301\u200b \n bar ")
     'Café bar'
@@ -76,8 +99,16 @@ def normalize_text(text: str) -> str:
         spaced = " ".join(text.split())
         if spaced.isprintable():
             return spaced
-    if _UNUSUAL.search(text):
-        text = _DROPPED.sub(_keep_flag, text.translate(_SPACES))
+    if not _UNUSUAL.search(text):
+        return _compose(text)
+    text = _compose(_ALWAYS_DROPPED.sub("", text.translate(_SPACES)))
+    while (shorter := _compose(_DROPPED.sub(_keep_flag, text))) != text:
+        text = shorter
+    return text
+
+
+def _compose(text: str) -> str:
+    """Return `text` in the Unicode form NFC, and with single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -113,7 +144,7 @@ def fold_text(text: str) -> str:
     1. Replace HTML entities by the characters that they stand for.
     2. Apply `normalize_text`.
     3. Replace compatibility forms, such as full-width letters and ligatures, by plain ones (Unicode form NFKC).
-    4. Fold case, and remove all joiners.
+    4. Fold case, and remove all joiners and Mongolian selectors.
 
     >>> fold_text("It&#39;s  \uff2f\uff2b")
     "it's ok"
@@ -122,9 +153,9 @@ def fold_text(text: str) -> str:
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
-    if "\u200c" in folded or "\u200d" in folded:
-        folded = folded.translate(_JOINERS_DROPPED)
-    return " ".join(unicodedata.normalize("NFC", folded).split())
+    for letter in _JOINERS + _SELECTORS:
+        folded = folded.replace(letter, "")
+    return _compose(folded)
 
 
 def split_words(text: str) -> list[str]:
@@ -132,7 +163,7 @@ def split_words(text: str) -> list[str]:
 
     The text is folded first (`fold_text`). In scripts without spaces between words, each letter is a word.
     """
-    if text.isascii() and "&" not in text:  # much faster
+    if text.isascii() and "&" not in text and (text.isprintable() or not _ALWAYS_DROPPED.search(text)):  # much faster
         return _WORD.findall(text.lower())
     return [
         word

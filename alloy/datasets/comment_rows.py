@@ -11,7 +11,7 @@ from alloy.datasets.rows import Item, parse_row
 from alloy.datasets.source import Source
 from alloy.datasets.workbook import format_cell_value
 from alloy.formats.comments import Segment, make_segment_row
-from alloy.formats.taxonomy import LabelPath
+from alloy.formats.taxonomy import LabelPath, normalize_label, normalize_path
 from alloy.formats.unlabeled import parse_json
 
 MAX_TEXT = 1_000_000  # characters of a comment; no model has a longer context
@@ -19,13 +19,14 @@ Cells = dict[str, Any]  # by field (text, L1, ...): a string, or a list of strin
 
 
 class Parsed(NamedTuple):
-    """A parsed row: the fields of its comment, its segments, and the path of each segment."""
+    """A parsed row: the fields of its comment, its segments, and the path of each segment, also as it is spelled."""
 
     id: str
     text: str
     fields: Row
     segments: list[dict[str, str]]
     paths: list[LabelPath]
+    spelled: list[LabelPath]
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,11 @@ class RowReader:
             else split_labels(cell, source.label_separator)
             for cell in levels
         ]
-        paths = build_paths(labels, source, self.depth)
-        emotions = split_labels(_read_single(cells, "emotion"), source.label_separator)
+        spelled = build_paths(labels, source, self.depth)
+        paths = [normalize_path(path) for path in spelled]
+        emotions = [
+            normalize_label(emotion) for emotion in split_labels(_read_single(cells, "emotion"), source.label_separator)
+        ]
         if len(emotions) not in (1, len(paths)):
             raise ValueError(f"expected 1 or {len(paths)} emotions for {len(paths)} labels, got {len(emotions)}")
         content = _read_single(cells, "content")
@@ -86,7 +90,7 @@ class RowReader:
             make_segment_row(Segment(path, content if content.strip() else None, emotion or None), self.levels)
             for path, emotion in zip(paths, emotions * len(paths) if len(emotions) == 1 else emotions, strict=False)
         ]
-        return Parsed(_read_single(cells, "id").strip(), text, self._parse_fields(cells), segments, paths)
+        return Parsed(_read_single(cells, "id").strip(), text, self._parse_fields(cells), segments, paths, spelled)
 
     def _parse_fields(self, cells: Cells) -> Row:
         """Return language, split and weight, if the row has them."""

@@ -56,7 +56,7 @@ def convert_table(folder: Path, source: Source, out: Path) -> list[str]:
     write_origin(out, writer.files, np.array(writer.numbers))
     lines = [f"{len(writer.numbers)} comments, {sum(writer.paths.values())} segments"]
     if not table:
-        lines.append(write_from_labels(out / "taxonomy.csv", set(writer.paths), depth))
+        lines.append(write_from_labels(out / "taxonomy.csv", writer.uses, depth))
     return lines + writer.describe_left_out()
 
 
@@ -141,8 +141,9 @@ def read_block(reader: RowReader, block: list[tuple[int, Item | list[str]]]) -> 
         if rows_are_comments and is_blank(parsed.text):
             parsed_block.empty.append(number)
             continue
-        for path in parsed.paths:
+        for path, spelled in zip(parsed.paths, parsed.spelled, strict=True):
             parsed_block.paths[path] = parsed_block.paths.get(path, 0) + 1
+            parsed_block.uses.setdefault(spelled, number)
         if rows_are_comments:
             row = build_comment_row(parsed.id or make_id(reader.location, number), parsed, parsed.segments)
             parsed_block.comments.append((number, row["id"], orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)))

@@ -7,10 +7,11 @@ from pathlib import Path
 import orjson
 
 from alloy.core.files import InputError, join_errors
+from alloy.core.text import normalize_text
 from alloy.datasets.comment_rows import Parsed, build_comment_row, is_blank, make_id
 from alloy.datasets.label_cells import looks_like_text
 from alloy.datasets.source import SOURCE, Source
-from alloy.formats.taxonomy import LabelPath
+from alloy.formats.taxonomy import LabelPath, Place
 
 SHOWN = 3  # rows without a text or a label that are listed
 
@@ -22,6 +23,7 @@ class Block:
     comments: list[tuple[int, str, bytes]] = field(default_factory=list)
     segments: list[tuple[int, Parsed]] = field(default_factory=list)
     paths: dict[LabelPath, int] = field(default_factory=dict)
+    uses: dict[LabelPath, int] = field(default_factory=dict)  # first row with each path, as it is spelled
     empty: list[int] = field(default_factory=list)  # rows without a text
     unlabeled: list[int] = field(default_factory=list)
     errors: list[tuple[int, str]] = field(default_factory=list)
@@ -36,9 +38,10 @@ class CommentWriter:
         self.files: dict[str, int] = {}  # number of comments per file
         self.numbers: list[int] = []  # row number of each comment in its file
         self.paths: dict[LabelPath, int] = {}
+        self.uses: dict[LabelPath, Place] = {}  # first use of each path, as it is spelled
         self.ids: dict[str, str] = {}  # `file:row` of the first use of each id
-        self.joined: dict[str, tuple[bytes, list[bytes]]] = {}  # comments with their segments, by id or text
-        self.previous: str | None = None  # id or text of the comment of the previous row
+        self.joined: dict[str, tuple[bytes, list[bytes]]] = {}  # comments with their segments, by id or normalized text
+        self.previous: str | None = None  # key in `joined` of the comment of the previous row
         self.empty: list[str] = []
         self.unlabeled: list[str] = []
         self.errors: list[str] = []
@@ -56,6 +59,8 @@ class CommentWriter:
         location = self.location
         for path, count in block.paths.items():
             self.paths[path] = self.paths.get(path, 0) + count
+        for spelled, number in block.uses.items():
+            self.uses.setdefault(spelled, (location, number))
         self.empty += [f"{location}:{number}" for number in block.empty]
         self.unlabeled += [f"{location}:{number}" for number in block.unlabeled]
         self.errors += [f"{location}:{number}: {error}" for number, error in block.errors]
@@ -78,7 +83,7 @@ class CommentWriter:
     def _add_segments(self, number: int, parsed: Parsed) -> None:
         """Add the segments of a row to its comment. A row without id and text belongs to the previous comment."""
         blank = is_blank(parsed.text)
-        key = parsed.id or (parsed.text if not blank else self.previous)
+        key = parsed.id or (normalize_text(parsed.text) if not blank else self.previous)
         here = f"{self.location}:{number}"
         if key is None:
             self.errors.append(f"{here}: no text, no id, and no comment before this row; fill in one of them")
@@ -95,8 +100,11 @@ class CommentWriter:
             self._count_comment(number)
             return
         head, known = self.joined[key]
-        if not blank and parsed.id and orjson.loads(head + b"]}")["text"] != parsed.text:
-            self.errors.append(f"{here}: the text of comment '{key}' differs from its first row; use one id per text")
+        if not blank and parsed.id:
+            first = orjson.loads(head + b"]}")["text"]
+            if first != parsed.text and normalize_text(first) != normalize_text(parsed.text):
+                fix = "use one id per text"
+                self.errors.append(f"{here}: the text of comment '{key}' differs from its first row; {fix}")
         known += segments
 
     def take_lines(self) -> list[bytes]:

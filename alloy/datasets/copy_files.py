@@ -6,17 +6,16 @@ from pathlib import Path
 
 import orjson
 
-from alloy.core.files import InputError, count_lines, number_lines
+from alloy.core.files import InputError, Row, count_lines, number_lines
 from alloy.datasets.find_file import find_data, list_names
-from alloy.datasets.label_cells import normalize_label
 from alloy.datasets.rows import JSON
 from alloy.datasets.source import SOURCE, Source
 from alloy.datasets.taxonomy_table import LEVEL, copy_taxonomy, find_taxonomy, write_from_labels
 from alloy.formats.chat import read_chat_prompts
 from alloy.formats.ifeval import load_prompts
 from alloy.formats.mmlu import load_questions
-from alloy.formats.origin import write_origin
-from alloy.formats.taxonomy import LabelPath
+from alloy.formats.origin import read_origin, write_origin
+from alloy.formats.taxonomy import NONE, LabelPath, Place, clean_label
 from alloy.runtime.parallel import map_blocks
 
 
@@ -38,29 +37,47 @@ def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
     if table := find_taxonomy(folder, source):
         copy_taxonomy(table, source, out)
         return lines
-    leaves: set[LabelPath] = set()
+    uses: dict[LabelPath, int] = {}  # first line with each path, as it is spelled
     for paths in map_blocks(read_paths, number_lines(out / "comments.jsonl")):
-        leaves |= paths
-    if not leaves:
+        for path, number in paths.items():
+            uses.setdefault(path, number)
+    if not uses:
         raise InputError(
             f"{folder}: no taxonomy.csv, and no labels L1, L2, ... in {files[0]}; add a taxonomy.csv or labels"
         )
-    depth = max(map(len, leaves))
-    return [*lines, write_from_labels(out / "taxonomy.csv", {leaf for leaf in leaves if len(leaf) == depth}, depth)]
+    depth = max(map(len, uses))
+    origin = read_origin(out / "comments.jsonl")
+    places: dict[LabelPath, Place] = {}
+    for path, number in uses.items():
+        places.setdefault((*path, *[NONE] * (depth - len(path))), origin.locate_line(number))
+    return [*lines, write_from_labels(out / "taxonomy.csv", places, depth)]
 
 
-def read_paths(block: list[tuple[int, bytes]]) -> set[LabelPath]:
-    """Return the label paths in a block of lines. The stage `split` reports invalid lines."""
-    paths: set[LabelPath] = set()
-    for _, line in block:
+def read_paths(block: list[tuple[int, bytes]]) -> dict[LabelPath, int]:
+    """Return the label paths in a block of lines, as they are spelled, each with its first line.
+
+    The stage `split` reports invalid lines.
+    """
+    paths: dict[LabelPath, int] = {}
+    for number, line in block:
         try:
-            segments = orjson.loads(line)["segments"]
-            for segment in segments:
-                levels = sorted((key for key in segment if LEVEL.fullmatch(key)), key=lambda key: int(key[1:]))
-                paths.add(tuple(normalize_label(segment[level]) for level in levels))
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            for segment in orjson.loads(line)["segments"]:
+                if all(path := _read_path(segment)):
+                    paths.setdefault(path, number)
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
-    return {path for path in paths if path and all(path)}
+    paths.pop((), None)
+    return paths
+
+
+def _read_path(segment: Row) -> LabelPath:
+    """Return the path of a segment, as it is spelled, up to its last level that is not null.
+
+    A null level above that is `(none)`, but the first level is "".
+    """
+    labels = {int(key[1:]): label for key, label in segment.items() if LEVEL.fullmatch(key) and label is not None}
+    absent = {level: NONE if level > 1 else "" for level in range(1, max(labels, default=0))}
+    return tuple([clean_label(label) for _, label in sorted((absent | labels).items())])
 
 
 def _append_lines(path: Path, write: Callable[[bytes], object]) -> int:

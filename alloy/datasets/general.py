@@ -10,7 +10,8 @@ import orjson
 
 from alloy.core.files import InputError, Row, write_jsonl
 from alloy.core.settings import BadRow, bad_general_rows
-from alloy.datasets.chats import NoAnswerError, choose_reader
+from alloy.core.unknown_keys import describe_unknown_keys
+from alloy.datasets.chats import METADATA, TURNS, NoAnswerError, choose_reader, find_unused_keys, list_known_keys
 from alloy.datasets.rows import Item, parse_row, read_rows
 from alloy.datasets.source import SOURCE, Layout, Source
 from alloy.formats.general import (
@@ -93,6 +94,8 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     if unused := sorted(set(source.licenses) - set(counts)):
         known = ", ".join(sorted(counts))
         lines.append(f"{folder / SOURCE}: licenses: no row has the source {', '.join(unused)}; the sources are {known}")
+    if source.row_layout in TURNS:
+        return lines + describe_unknown_keys(folder, unknown, list_known_keys(source.row_layout, source.columns))
     return lines + make_unknown_key_warnings(folder, unknown)
 
 
@@ -134,9 +137,7 @@ def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Cou
         turns = [{key: turn[key] for key in KEPT_TURN_KEYS if key in turn} for turn in row["messages"]]
         return {**{key: row[key] for key in KEYS if key in row}, "messages": turns}
     messages = choose_reader(source.row_layout)(row, source.columns)
-    row_values = {
-        key: row[key] for key in ("source", "lang", "license") if isinstance(row.get(key), str) and row[key].strip()
-    }
+    row_values = {key: row[key] for key in METADATA if isinstance(row.get(key), str) and row[key].strip()}
     if isinstance(category := row.get(source.columns.category), str) and category.strip():
         row_values["category"] = category
     origin = row_values.get("source") or source.source or source.repository or name
@@ -144,6 +145,8 @@ def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Cou
     example = {"id": identity, **_find_license(example, source), **example, "messages": messages}
     if error := check_general(example):
         raise ValueError(error)
+    known = frozenset(list_known_keys(source.row_layout, source.columns))
+    unknown.update(find_unused_keys(row, source.row_layout, known))
     return {key: example[key] for key in KEYS if key in example}
 
 

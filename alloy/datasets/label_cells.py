@@ -1,33 +1,27 @@
 """Parse labels in the cells of a table: one column per level or all levels in one cell, one label or several."""
 
-from functools import lru_cache
-
-from alloy.core.text import normalize_text
 from alloy.datasets.source import Source
-from alloy.formats.taxonomy import LabelPath
-
-NONE = "(none)"  # label of a level that does not apply, since the path ends above it
-
-normalize_label = lru_cache(2**16)(normalize_text)  # cached, since few different labels are repeated often
+from alloy.formats.taxonomy import NONE, LabelPath, clean_label, normalize_label
 
 
 def split_labels(cell: str, separator: str | None) -> list[str]:
-    """Return the labels in a cell, normalized."""
+    """Return the labels in a cell, as they are spelled (`clean_label`). Raises `ValueError` if one has a line break."""
     if separator is None or separator not in cell:
-        return [normalize_label(cell)]
-    return [normalize_label(part) for part in cell.split(separator) if part.strip()] or [""]
+        return [clean_label(cell)]
+    return [label for part in cell.split(separator) if (label := clean_label(part))] or [""]
 
 
 def build_paths(cells: list[list[str]], source: Source, depth: int) -> list[LabelPath]:
     """Return the paths in one row. `cells` has the labels of each level. If all cells are empty, there are no paths.
 
-    An empty level becomes `(none)`. If a row has several labels, all its levels list them in the same order.
+    Labels are not normalized. An empty level becomes `(none)`. If a row has several labels, all its levels list them in
+    the same order.
 
     >>> build_paths([["Price", "Service"], ["Too high", ""]], Source(format="csv"), 2)
     [('Price', 'Too high'), ('Service', '(none)')]
     """
     if source.path_separator is not None:
-        paths = [[normalize_label(label) for label in text.split(source.path_separator)] for text in cells[0] if text]
+        paths = [_split_path(text, source.path_separator) for text in cells[0] if text]
     else:
         count = max(len(cell) for cell in cells)
         if any(len(cell) not in (1, count) or (len(cell) < count and cell != [""]) for cell in cells):
@@ -38,6 +32,12 @@ def build_paths(cells: list[list[str]], source: Source, depth: int) -> list[Labe
             for labels in zip(*(cell * count if len(cell) < count else cell for cell in cells), strict=True)
         ]
     return [_fill_path(labels, depth) for labels in paths if any(labels)]
+
+
+def _split_path(text: str, separator: str) -> list[str]:
+    """Return the labels of a path in one cell. Invisible characters next to the separator are ignored."""
+    labels, normal = text.split(separator), normalize_label(text).split(separator)
+    return [clean_label(label) for label in (labels if len(labels) == len(normal) else normal)]
 
 
 def _fill_path(labels: list[str], depth: int) -> LabelPath:

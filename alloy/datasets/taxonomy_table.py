@@ -7,12 +7,22 @@ from pathlib import Path
 
 from alloy.core.files import InputError
 from alloy.core.tables import format_csv
-from alloy.core.text import normalize_text
+from alloy.core.text import has_text, normalize_text
 from alloy.datasets.find_file import list_names, resolve_inside
-from alloy.datasets.label_cells import NONE, build_paths, split_labels
+from alloy.datasets.label_cells import build_paths, split_labels
 from alloy.datasets.open_table import find_column, open_table
 from alloy.datasets.source import SOURCE, Source
-from alloy.formats.taxonomy import LabelPath, Taxonomy, load_taxonomy
+from alloy.formats.taxonomy import (
+    NONE,
+    LabelPath,
+    Place,
+    Spellings,
+    Taxonomy,
+    TaxonomyBuilder,
+    load_taxonomy,
+    normalize_path,
+    write_label_warnings,
+)
 
 LEVEL = re.compile(r"L[1-9][0-9]*")
 NAMES = ("taxonomy.csv", "taxonomy.xlsx")
@@ -35,7 +45,7 @@ def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
     """Convert a taxonomy table to the canonical taxonomy.csv, and return the taxonomy.
 
     The columns are L1, L2, ..., or have the names of the comments' levels. An empty level becomes `(none)`. A canonical
-    file is copied without changes.
+    file is copied without changes. Warnings about similar labels are written next to it.
     """
     table = open_table(path, Source(format=source.format), lambda names: bool(_find_level_columns(names, source)))
     columns = _find_level_columns(table.header, source)
@@ -53,27 +63,30 @@ def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
         else _count_levels([cells[0] for _, cells in rows], source.path_separator or "")
     )
     indices = [find_column(path, table.header, name, "levels") for name in columns]
-    complete = all(cells[index].strip() for _, cells in rows for index in indices)
+    complete = all(has_text(cells[index]) for _, cells in rows for index in indices)
     if (
         complete
         and path.suffix == ".csv"
         and columns == [name for name in table.header if name != "description"] == _name_levels(depth)
     ):
+        warnings: list[str] = []
+        taxonomy = load_taxonomy(path, warnings.append)  # errors and warnings name the user's file
         shutil.copyfile(path, out / OUT)
-        return load_taxonomy(path)  # errors name the user's file
+        write_label_warnings(out, warnings)
+        return taxonomy
     path_source = source if in_one_column else Source(format=source.format)
-    leaves: dict[LabelPath, str] = {}
+    builder = TaxonomyBuilder(path)
     for line, cells in rows:
         try:
-            paths = build_paths([split_labels(cells[index], None) for index in indices], path_source, depth)
+            leaves = build_paths([split_labels(cells[index], None) for index in indices], path_source, depth)
         except ValueError as error:
             raise InputError(f"{path}:{line}: {error}") from None
-        for leaf in paths:
-            if leaf in leaves:
-                raise InputError(f"{path}:{line}: duplicate path '{' > '.join(leaf)}'; remove one")
-            leaves[leaf] = normalize_text(cells[description]) if description is not None else ""
-    write_taxonomy(out / OUT, leaves, depth)
-    return load_taxonomy(out / OUT)
+        for leaf in leaves:
+            builder.add_leaf(line, leaf, cells[description] if description is not None else "")
+    taxonomy = builder.build(_name_levels(depth))
+    write_taxonomy(out / OUT, taxonomy.leaves, depth)
+    write_label_warnings(out, builder.spellings.warnings)
+    return taxonomy
 
 
 def _name_levels(depth: int) -> list[str]:
@@ -103,9 +116,17 @@ def write_taxonomy(path: Path, leaves: dict[LabelPath, str] | Iterable[LabelPath
     path.write_text(text, encoding="utf-8", newline="")
 
 
-def write_from_labels(path: Path, leaves: set[LabelPath], depth: int) -> str:
-    """Write a taxonomy of all labels, sorted; return the line to print."""
+def write_from_labels(path: Path, uses: dict[LabelPath, Place], depth: int) -> str:
+    """Write a taxonomy of all labels, sorted, and warnings about similar ones; return the line to print.
+
+    `uses` has the place where each path, as it is spelled, is used first.
+    """
+    leaves = set(map(normalize_path, uses))
     write_taxonomy(path, sorted(leaves), depth)
+    spellings = Spellings()
+    for leaf, place in uses.items():
+        spellings.add_path(leaf, place)
+    write_label_warnings(path.parent, spellings.warnings)
     higher = sum(NONE in leaf for leaf in leaves)
     more = f" ({higher} end above the last level)" if higher else ""
     return f"taxonomy from the labels: {len(leaves)} leaves of {depth} levels{more}"

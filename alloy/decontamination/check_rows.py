@@ -1,10 +1,11 @@
 """Check general rows block by block: their format, and the text that they share with a test.
 
 The main process checks whether the chat template of the base model can render the rows, so that the worker processes
-need no tokenizer. It renders one row for each sequence of roles, since there are few of these. Only rows with reasoning
-or tool calls are rendered one by one.
+need no tokenizer. It renders one row for each sequence of roles, since there are few of these. Only rows that depend on
+more than their roles, such as those with reasoning, are rendered one by one (`is_rendered_alone`).
 """
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable
@@ -21,8 +22,7 @@ from alloy.decontamination.held_out import hash_prompt
 from alloy.decontamination.ngram_overlap import Overlap, OverlapIndex
 from alloy.formats.general import check_general, count_unknown_keys
 from alloy.formats.origin import read_origin
-from alloy.modeling.answer_markup import has_markup
-from alloy.modeling.chat_examples import find_role_problem, find_template_problem
+from alloy.modeling.chat_examples import find_role_problem, find_template_problem, is_rendered_alone
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,8 +38,8 @@ class CheckedBlock:
     - `ids`, `keys`: id and prompt key of each row; "" and 0 for a bad row
     - `bad`: the reason, for each bad row
     - `dropped`: the report, for each row that shares text with a test
-    - `roles`: the rows with each sequence of roles, without rows that have reasoning or tool calls
-    - `with_markup`: the messages of rows with reasoning or tool calls
+    - `roles`: the rows with each sequence of roles, without those in `alone`
+    - `alone`: the messages of rows that are rendered one by one
     - `unknown`: number of rows with each unknown key
     """
 
@@ -49,14 +49,21 @@ class CheckedBlock:
     bad: dict[int, str]
     dropped: dict[int, Row]
     roles: dict[Roles, list[int]] = field(default_factory=dict)
-    with_markup: dict[int, list[Row]] = field(default_factory=dict)
+    alone: dict[int, list[Row]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
 
 
 def check_block(
-    path: Path, overlap_index: OverlapIndex, names: list[str], lines: list[tuple[int, bytes]]
+    path: Path,
+    overlap_index: OverlapIndex,
+    names: list[str],
+    lines: list[tuple[int, bytes]],
+    controls: re.Pattern[str] | None = None,
 ) -> CheckedBlock:
-    """Check a block of numbered lines of the file `path`; `names` are those of the tests in the index."""
+    """Check a block of numbered lines of the file `path`.
+
+    `names` are those of the tests in the index, `controls` finds the control tokens of the base model's tokenizer.
+    """
     block = CheckedBlock([number for number, _ in lines], [""] * len(lines), [0] * len(lines), {}, {})
     texts: list[tuple[int, str]] = []  # each message, with the index of its row
     rows: dict[int, Row] = {}
@@ -69,7 +76,7 @@ def check_block(
         else:
             rows[index] = row
             texts += [(index, turn["content"]) for turn in row["messages"]]
-            _add_row(block, index, row)
+            _add_row(block, index, row, controls)
     overlaps: dict[int, Overlap] = {}
     for (index, _), overlap in zip(texts, overlap_index.find_overlaps([text for _, text in texts]), strict=True):
         if overlap:
@@ -80,12 +87,12 @@ def check_block(
     return block
 
 
-def _add_row(block: CheckedBlock, index: int, row: Row) -> None:
+def _add_row(block: CheckedBlock, index: int, row: Row, controls: re.Pattern[str] | None) -> None:
     """Add a valid row to `block`: its id, prompt key, unknown keys, and what the chat template must render."""
     block.ids[index], block.keys[index] = row["id"], hash_prompt(row)
     count_unknown_keys(row, block.unknown)
-    if any(turn["role"] == "assistant" and has_markup(turn) for turn in row["messages"]):
-        block.with_markup[index] = row["messages"]
+    if is_rendered_alone(row["messages"], controls):
+        block.alone[index] = row["messages"]
     else:
         block.roles.setdefault(tuple(turn["role"] for turn in row["messages"]), []).append(index)
 
@@ -150,6 +157,6 @@ def _find_unusable(block: CheckedBlock, tokenizer: "PreTrainedTokenizerBase") ->
     for roles, indices in block.roles.items():
         if reason := find_role_problem(tokenizer, roles):
             yield from ((index, reason) for index in indices)
-    for index, messages in block.with_markup.items():
+    for index, messages in block.alone.items():
         if reason := find_template_problem(tokenizer, messages):
             yield index, reason

@@ -12,7 +12,7 @@ def find_equal_records(runs: list[PlannedRun], commit: str, partial: Path, proje
     """Return records for those of `runs` that another experiment has finished, by the name of the run.
 
     `partial` is the folder of this experiment's records; those of other experiments are in the folders beside it.
-    Settings are equal if they make the same params.yaml and profile, so values of these files may be repeated or left out.
+    Settings are equal if they make the same params.yaml and profile, so a value of these files may be repeated.
     A record has the names of `runs`, and `same_as`: the experiment and the run that it was made by.
     """
     wanted = {run.name: make_settings_files(project, run, commit) for run in runs}

@@ -1,14 +1,14 @@
 """The canonical comment: a text and its segments, each labeled with one path of the taxonomy."""
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from alloy.core.files import Row
 from alloy.core.text import has_text, normalize_text
 from alloy.core.unknown_keys import find_nearest_key
-from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.formats.taxonomy import NONE, LabelPath, Taxonomy, normalize_label
 
 KEYS = ("id", "text", "segments", "lang", "split")  # of a row; others have no effect
 OPTIONAL = {"content", "emotion"}  # fields of a segment
@@ -57,7 +57,8 @@ def make_segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str
 def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     """Check a canonical row and return its comment; raise `ValueError` with what is wrong and how to fix it.
 
-    A field that is null counts as absent. Labels and emotions are normalized (`normalize_text`).
+    A field that is null counts as absent. An absent level is `(none)`, as an empty cell of a table, if the taxonomy has
+    that path. Labels and emotions are normalized (`normalize_text`).
     """
     identity = row.get("id")
     if not has_text(identity):
@@ -91,21 +92,31 @@ def _parse_segment(part: Any, taxonomy: Taxonomy, name: str) -> Segment:  # noqa
         raise ValueError(f'{name}: expected a segment such as {{"L1": "...", "L2": "..."}}, got {part!r}')
     if None in part.values():
         part = {key: value for key, value in part.items() if value is not None}
-    if frozenset(part) not in _list_allowed_keys(taxonomy.levels):
-        raise ValueError(_describe_wrong_keys(part, taxonomy))
-    for key, value in part.items():
+    given = part if frozenset(part) in _list_allowed_keys(taxonomy.levels) else _fill_levels(part, taxonomy)
+    for key, value in given.items():
         if not isinstance(value, str):
             raise ValueError(f"`{key}` of a segment: expected a string, got {value!r}")
-        normalize = normalize_text if key == "content" else _normalize_label
+        normalize = normalize_text if key == "content" else normalize_label
         if not normalize(value):
             raise ValueError(f"`{key}` of a segment is empty; write a value")
-    path = tuple([_normalize_label(part[level]) for level in taxonomy.levels])
+    path = tuple([normalize_label(given[level]) for level in taxonomy.levels])
     taxonomy.check_path(path)
-    emotion = part.get("emotion")
-    return Segment(path, part.get("content"), emotion and _normalize_label(emotion))
+    emotion = given.get("emotion")
+    return Segment(path, given.get("content"), emotion and normalize_label(emotion))
 
 
-_normalize_label = lru_cache(2**16)(normalize_text)  # there are few labels and emotions, and many segments
+def _fill_levels(part: Row, taxonomy: Taxonomy) -> Row:
+    """Return a segment with `(none)` for each absent level but the first.
+
+    Raises `ValueError` if the taxonomy does not have its path, or if it has unknown keys.
+    """
+    levels = taxonomy.levels
+    given = dict.fromkeys(levels[1:], NONE) | part
+    labels = [given.get(level) for level in levels]
+    known = all(isinstance(label, str) for label in labels) and tuple(map(normalize_label, labels)) in taxonomy.leaves
+    if not known or frozenset(given) not in _list_allowed_keys(levels):
+        raise ValueError(_describe_wrong_keys(part, taxonomy))
+    return given
 
 
 @cache

@@ -9,6 +9,7 @@ from alloy.core.text import has_text, normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("id", "category", "source", "lang", "license", "messages")  # of a row; others have no effect
+NAMES = ("source", "category")  # keys of a row by which rows are grouped
 TURN_KEYS = ("role", "content")  # of a message
 # Keys of a message in which other chat formats keep reasoning and tool calls.
 MARKUP_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
@@ -35,11 +36,22 @@ def stream_general(path: Path, seen: set[str]) -> Iterator[Row]:
 
 
 def check_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputError]]:
-    """Yield the number of each line with its example, or with the error of a bad row; add ids to `seen`."""
+    """Yield the number of each line with its example, or with the error of a bad row; add ids to `seen`.
+
+    Source and category of the examples are normalized (`normalize_text`).
+    """
     for number, row in decode_lines(path):
-        if not isinstance(row, InputError) and (error := _check_with_id(row, seen)):
-            row = InputError(f"{path}:{number}: {error}")
-        yield number, row
+        if isinstance(row, InputError):
+            yield number, row
+        elif error := _check_with_id(row, seen):
+            yield number, InputError(f"{path}:{number}: {error}")
+        else:
+            yield number, normalize_names(row)
+
+
+def normalize_names(row: Row) -> Row:
+    """Return a valid example with normalized source and category, which are compared."""
+    return {**row, **{key: normalize_text(row[key]) for key in NAMES}}
 
 
 def _check_with_id(row: Row, seen: set[str]) -> str | None:
@@ -58,8 +70,8 @@ def check_general(row: Row) -> str | None:
         return "`id` is missing, empty or not a string; give each row a unique id"
     if not has_text(row.get("category")) or not has_text(row.get("source")):
         return "`category` or `source` is missing or empty; write what kind of row it is, and where it is from"
-    for key in ("source", "category"):
-        if row[key] == CUSTOMER:
+    for key in NAMES:
+        if normalize_text(row[key]) == CUSTOMER:
             return f"`{key}`: '{CUSTOMER}' is reserved for customer comments; write another name"
     for key, example in (("license", "a name such as MIT"), ("lang", "a code such as en")):
         value = row.get(key)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, check_lines, join_errors
-from alloy.core.text import has_text
+from alloy.core.text import has_text, normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("subject", "question", "choices", "answer")  # of a row; others have no effect
@@ -15,11 +15,15 @@ Questions = dict[str, dict[str, list[Row]]]  # subject -> split -> rows
 
 
 def load_questions(folder: Path) -> Questions:
-    """Read `test.jsonl` and `dev.jsonl`: `{subject, question, choices, answer}`, four choices, answer from 0 to 3."""
+    """Read `test.jsonl` and `dev.jsonl`: `{subject, question, choices, answer}`, four choices, answer from 0 to 3.
+
+    Subjects are normalized (`normalize_text`).
+    """
     subjects: Questions = defaultdict(lambda: {"test": [], "dev": []})
     for split in ("test", "dev"):
         for row in check_lines(folder / f"{split}.jsonl", _check_question):
-            subjects[row["subject"]][split].append(row)
+            subject = normalize_text(row["subject"])
+            subjects[subject][split].append({**row, "subject": subject})
     missing = [
         f"{folder / split}.jsonl: subject '{subject}' has no rows; add some, since each subject needs test and dev rows"
         for subject, splits in subjects.items()

@@ -3,16 +3,20 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from alloy.core.files import InputError, require_file
+from alloy.core.files import InputError, read_json, require_file, write_json
 from alloy.core.tables import decode_document, read_table, split_lines
-from alloy.core.text import normalize_text
+from alloy.core.text import has_text, normalize_text
 
 LabelPath = tuple[str, ...]
+Place = tuple[str, int]  # file and line
 SEPARATOR = " > "
+NONE = "(none)"  # label of a level that does not apply, since the path ends above it
+WARNINGS = "label_warnings.json"  # next to a prepared taxonomy: warnings about its labels, which name the user's files
 MAX_SHOWN_LENGTH = 100  # characters of a header in an error
 
 
@@ -65,6 +69,25 @@ def _describe_first_difference(path: str, known: str) -> str:
     return ""
 
 
+normalize_label = lru_cache(2**16)(normalize_text)  # cached, since few different labels are repeated often
+
+
+@lru_cache(2**16)
+def clean_label(text: str) -> str:
+    """Return a label as it is spelled, with single spaces; "" if nothing of it is visible.
+
+    Raises `ValueError` if it has a line break.
+    """
+    if sum(map(has_text, text.splitlines())) > 1:
+        raise ValueError(f"label {normalize_text(text)!r} has a line break; write the label on one line")
+    return " ".join(text.split()) if has_text(text) else ""
+
+
+def normalize_path(path: LabelPath) -> LabelPath:
+    """Return a path with normalized labels."""
+    return tuple([normalize_label(label) for label in path])
+
+
 def _ignore_warning(_warning: str) -> None:
     """Do nothing."""
 
@@ -76,8 +99,8 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
     separated by commas, semicolons, tabs or bars, and the file may be UTF-8 or UTF-16.
 
     Anything else raises `InputError`, also a duplicate path or a label with a line break. `warn` is called with a
-    warning, which names both lines, for each pair of labels that differ only in case or in characters that
-    `normalize_text` changes.
+    warning, which names both places, for each pair of labels that differ only in case or in characters that
+    `normalize_text` changes. For a prepared taxonomy, these are the warnings that `write_label_warnings` wrote.
     """
     path = Path(path)
     require_file(path, "write a CSV file with columns L1,L2,...,description")
@@ -86,9 +109,7 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
     levels = _find_levels(table.header)
     if levels is None:
         raise InputError(f"{path}:1: {_describe_wrong_header(table.header)}")
-    leaves: dict[LabelPath, str] = {}
-    lines: dict[LabelPath, int] = {}
-    spellings = _Spellings()
+    builder = TaxonomyBuilder(path)
     for line, cells in table.rows:
         if len(cells) != len(table.header):
             too_many = len(cells) > len(table.header)
@@ -96,22 +117,12 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
             fix = quote if too_many else "add the missing cells"
             raise InputError(f"{path}:{line}: expected {len(table.header)} cells, got {len(cells)}; {fix}")
         row = dict(zip(table.header, cells, strict=True))
-        spelled = tuple(row[level].strip() for level in levels)
-        leaf = tuple(_parse_label(f"{path}:{line}", level, row[level]) for level in levels)
-        if leaf in leaves:
-            same = " (the spellings differ only in invisible characters, spaces or how accents are encoded)"
-            why = same if spellings.get_first_spelling(leaf) != spelled else ""
-            raise InputError(
-                f"{path}:{line}: duplicate path '{format_path(leaf)}', first used on line {lines[leaf]}{why}; "
-                "remove one"
-            )
-        for warning in spellings.add_path(leaf, spelled, line):
-            warn(f"{path}:{line}: {warning}")
-        leaves[leaf] = normalize_text(row.get("description", ""))
-        lines[leaf] = line
-    if not leaves:
-        raise InputError(f"{path}: the taxonomy has no rows; write one leaf per line")
-    return Taxonomy(levels, leaves)
+        spelled = tuple([_parse_cell(f"{path}:{line}", level, row[level]) for level in levels])
+        builder.add_leaf(line, spelled, row.get("description", ""))
+    prepared = path.parent / WARNINGS
+    for warning in read_json(prepared) if prepared.is_file() else builder.spellings.warnings:
+        warn(warning)
+    return builder.build(levels)
 
 
 def _find_levels(header: list[str]) -> tuple[str, ...] | None:
@@ -137,43 +148,88 @@ def _describe_wrong_header(header: list[str]) -> str:
     return f"expected levels L1,L2,... in order and without gaps, got {','.join(levels)}"
 
 
-def _parse_label(location: str, level: str, cell: str) -> str:
-    if len(cell.strip().splitlines()) > 1:
-        raise InputError(f"{location}: {level} has a line break; write the label on one line")
-    label = normalize_text(cell)
+def _parse_cell(location: str, level: str, cell: str) -> str:
+    """Return the label in a cell as it is spelled."""
+    try:
+        label = clean_label(cell)
+    except ValueError as error:
+        raise InputError(f"{location}: {level}: {error}") from None
     if not label:
-        raise InputError(f"{location}: {level} is empty; write (none) if the level does not apply")
+        raise InputError(f"{location}: {level} is empty; write {NONE} if the level does not apply")
     return label
 
 
-class _Spellings:
-    """The first spelling of each node of a taxonomy in its file, with its line."""
+class TaxonomyBuilder:
+    """Collects the leaves of a taxonomy file: their descriptions, lines and spellings."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.leaves: dict[LabelPath, str] = {}
+        self.spellings = Spellings()
+
+    def add_leaf(self, line: int, spelled: LabelPath, description: str) -> None:
+        """Add a leaf with its labels as they are spelled on `line`. Raises `InputError` if its path is known."""
+        leaf, place = normalize_path(spelled), (str(self.path), line)
+        if leaf in self.leaves:
+            first, first_place = self.spellings.first[leaf]
+            same = " (the spellings differ only in invisible characters or how accents are encoded)"
+            raise InputError(
+                f"{self.path}:{line}: duplicate path '{format_path(leaf)}', first used "
+                f"{describe_place(first_place, place)}{same if first != spelled else ''}; remove one"
+            )
+        self.spellings.add_path(spelled, place)
+        self.leaves[leaf] = normalize_text(description)
+
+    def build(self, levels: Iterable[str]) -> Taxonomy:
+        """Return the taxonomy. Raises `InputError` if it has no leaf."""
+        if not self.leaves:
+            raise InputError(f"{self.path}: the taxonomy has no rows; write one leaf per line")
+        return Taxonomy(tuple(levels), self.leaves)
+
+
+def describe_place(place: Place, here: Place) -> str:
+    """Return `on line 3`, or `in file:3` if that is another file than `here`."""
+    return f"on line {place[1]}" if place[0] == here[0] else f"in {place[0]}:{place[1]}"
+
+
+class Spellings:
+    """The first spelling of each node of a taxonomy, with its place, and warnings about nodes with similar labels."""
 
     def __init__(self) -> None:
-        self.first: dict[LabelPath, tuple[LabelPath, int]] = {}  # normalized node -> labels as spelled, line
+        self.first: dict[LabelPath, tuple[LabelPath, Place]] = {}  # normalized node -> labels as spelled, place
         self.by_case: dict[LabelPath, LabelPath] = {}  # casefolded node -> first node with this form
+        self.reported: set[tuple[LabelPath, str]] = set()  # normalized nodes with the other spellings of their label
+        self.warnings: list[str] = []
 
-    def get_first_spelling(self, node: LabelPath) -> LabelPath:
-        """Return the labels of a node as they were spelled first."""
-        return self.first[node][0]
-
-    def add_path(self, leaf: LabelPath, spelled_leaf: LabelPath, line: int) -> Iterator[str]:
-        """Add the nodes on the path to `leaf`; yield a warning for each pair of labels with similar spellings."""
+    def add_path(self, spelled_leaf: LabelPath, place: Place) -> None:
+        """Add the nodes on a path; warn once of each spelling that is similar to an earlier one."""
+        leaf = normalize_path(spelled_leaf)
         for depth in range(1, len(leaf) + 1):
             node, spelled = leaf[:depth], spelled_leaf[:depth]
             if node in self.first:
-                first, first_line = self.first[node]
-                if first[-1] != spelled[-1]:
-                    yield (
-                        f"label {spelled[-1]!a} differs from {first[-1]!a} on line {first_line} only in invisible "
-                        "characters, spaces or how accents are encoded; they count as one label"
-                    )
+                self._compare_spelling(node, spelled[-1], place)
                 continue
-            self.first[node] = spelled, line
-            folded = (*node[:-1], node[-1].casefold())
-            first = self.by_case.setdefault(folded, node)
+            self.first[node] = spelled, place
+            first = self.by_case.setdefault((*node[:-1], node[-1].casefold()), node)
             if first != node:
-                yield (
-                    f"label '{format_path(node)}' differs from '{format_path(first)}' on line {self.first[first][1]} "
-                    "only in case; they count as two labels, so write them the same way if they are one"
+                self.warnings.append(
+                    f"{place[0]}:{place[1]}: label '{format_path(node)}' differs from '{format_path(first)}' "
+                    f"{describe_place(self.first[first][1], place)} only in case; they count as two labels, so write "
+                    "them the same way if they are one"
                 )
+
+    def _compare_spelling(self, node: LabelPath, label: str, place: Place) -> None:
+        first, first_place = self.first[node]
+        if label == first[-1] or (node, label) in self.reported:
+            return
+        self.reported.add((node, label))
+        self.warnings.append(
+            f"{place[0]}:{place[1]}: label {label!a} differs from {first[-1]!a} {describe_place(first_place, place)} "
+            "only in invisible characters or how accents are encoded; they count as one label"
+        )
+
+
+def write_label_warnings(folder: Path, warnings: list[str]) -> None:
+    """Write the warnings about the labels of the user's files next to the prepared taxonomy, if there are any."""
+    if warnings:
+        write_json(folder / WARNINGS, warnings)

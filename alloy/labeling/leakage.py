@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from alloy.core.files import Row
 from alloy.core.repetition import is_looping
-from alloy.core.text import split_words
+from alloy.core.text import has_text, split_words
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import Codes
 
@@ -57,7 +57,7 @@ def flag_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: 
     answer that is only a label does not count as a leak.
     """
     leak = has_task_keys(answer, task, cut=cut) or (not is_choice and consists_of_paths(answer, task))
-    return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(is_looping(answer))}
+    return {"leak": int(leak), "empty": int(not has_text(answer)), "cut": int(cut), "loops": int(is_looping(answer))}
 
 
 def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:

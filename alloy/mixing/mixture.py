@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alloy.core.files import InputError
+from alloy.core.text import normalize_text
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.nova_names import get_canonical_categories
 from alloy.mixing.proportional_sampler import (
@@ -105,7 +106,8 @@ class RowSizes:
 def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[str, float], dict[str, list[int]]]:
     """Return the weight of each group of rows, and which of `kinds` are in it.
 
-    1. A name in `sources` is a source, a category, or Amazon Nova's name of a category (nova_names.py).
+    1. A name in `sources` is a source, a category, or Amazon Nova's name of a category (nova_names.py). Names are
+       normalized (`normalize_text`), and weights of equal names add up.
     2. The weights of names that mean the same category add up.
     3. Rows of a name with weight 0 are in no other group.
     4. Without `sources`, all rows are one group.
@@ -114,9 +116,11 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
     """
     if not sources:
         return {ALL_GENERAL: 1.0}, {ALL_GENERAL: list(range(len(kinds)))}
+    sources = _normalize_weights(sources)
+    labels = [(normalize_text(source), normalize_text(category)) for source, category, _ in kinds]
     weights: dict[str, float] = {}
     group_names: dict[str, set[str]] = {}
-    for name, matched in _resolve_names(sources, {label for kind in kinds for label in kind[:2]}).items():
+    for name, matched in _resolve_names(sources, {label for names in labels for label in names}).items():
         group = next((known for known, others in group_names.items() if others == matched), name)
         weights[group] = weights.get(group, 0.0) + sources[name]
         group_names[group] = matched
@@ -124,12 +128,12 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
     groups = {
         name: [
             index
-            for index, kind in enumerate(kinds)
-            if matched & set(kind[:2]) and not (weights[name] and excluded & set(kind[:2]))
+            for index, names in enumerate(labels)
+            if matched & set(names) and not (weights[name] and excluded & set(names))
         ]
         for name, matched in group_names.items()
     }
-    for index, (source, category, _) in enumerate(kinds):
+    for index, (source, category) in enumerate(labels):
         owners = [name for name, indices in groups.items() if weights[name] and index in indices]
         if len(owners) > 1:
             raise InputError(
@@ -137,6 +141,14 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
                 f"{category}; use only source names or only category names for them"
             )
     return weights, groups
+
+
+def _normalize_weights(sources: dict[str, float]) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for name, weight in sources.items():
+        normal = normalize_text(name)
+        weights[normal] = weights.get(normal, 0.0) + weight
+    return weights
 
 
 def _resolve_names(sources: dict[str, float], labels: set[str]) -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row
-from alloy.modeling.answer_markup import find_markup, split_answer
+from alloy.modeling.answer_markup import compile_control_tokens, find_markup, has_markup, split_answer
 from alloy.modeling.chat_template import (
     Messages,
     Rendered,
@@ -22,6 +22,8 @@ from alloy.modeling.chat_template import (
 )
 
 if TYPE_CHECKING:
+    import re
+
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
@@ -108,14 +110,12 @@ def _find_earlier_answers(
 ) -> list[Span]:
     """Return the spans of the assistant messages before the last one that the loss is computed on.
 
-    For each of these messages:
+    For each of these messages, without a loss on it if a step fails (it is then only context):
 
-    1. Skip it if the template leaves out a part of it, as Qwen3 does with earlier reasoning. The model would learn to
-       leave it out.
-    2. The span starts where the generation prompt of the messages before it ends.
-    3. If the template renders earlier answers without that prompt (Qwen3 leaves out the empty reasoning), the span
-       starts where the content starts. With reasoning, the message is skipped.
-    4. The span ends with the token that ends a turn.
+    1. The template must show all parts of it. Qwen3's leaves out earlier reasoning; the model would learn to leave it
+       out.
+    2. The span starts where the model would start to write (`_find_start`).
+    3. The span ends with the token that ends a turn, before the next message.
     """
     ending = _find_turn_end(tokenizer)
     spans: list[Span] = []
@@ -127,23 +127,36 @@ def _find_earlier_answers(
         expected = bool(answer.content) + (answer.reasoning is not None) + len(answer.calls)
         if not shown or len(shown) != expected or (answer.calls and not ending):
             continue
-        prompt = render_chat(
-            tokenizer, messages[:number], answered=False, thinking=answer.reasoning is not None, mark_all=True
-        ).rendered
-        if whole.text.startswith(prompt.text):
-            start = len(prompt.text)
-        elif answer.reasoning is None:
-            start = shown[0][0]
-        else:
-            continue
+        start = _find_start(tokenizer, messages[:number], whole, shown[0], reasons=answer.reasoning is not None)
         following = (span[0] for span, (owner, _) in zip(whole.message_spans, owners, strict=True) if owner > number)
         end = whole.text.find(ending, shown[-1][1], next(following, len(whole.text)))
-        if end < 0:
-            raise RenderError(
-                f"the chat template does not end message {number + 1} with {ending!r}; set assistant_turns: last"
-            )
-        spans.append((start, end + len(ending)))
+        if start is not None and end >= 0:
+            spans.append((start, end + len(ending)))
     return spans
+
+
+def _find_start(
+    tokenizer: "PreTrainedTokenizerBase", before: Messages, whole: Rendered, first: Span, *, reasons: bool
+) -> int | None:
+    """Return where the model would start to write an earlier answer, or None if it would not write it.
+
+    `before` are the messages before it, `first` is the span of its first text, `reasons` is whether that is reasoning.
+
+    1. The model does not write an answer without a prompt: a greeting at the start of a chat, or an answer after
+       messages for which the template has no prompt.
+    2. It starts where the generation prompt ends.
+    3. If the template renders earlier answers without that prompt (Qwen3 leaves out the empty reasoning), it starts
+       where the content starts. With reasoning, that is not known.
+    """
+    if not before:
+        return None
+    try:
+        prompt = render_chat(tokenizer, before, answered=False, thinking=reasons, mark_all=True).rendered
+    except RenderError:
+        return None
+    if whole.text.startswith(prompt.text):
+        return len(prompt.text)
+    return None if reasons else first[0]
 
 
 @lru_cache(maxsize=4)
@@ -157,6 +170,8 @@ def _find_turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
     """
     chat = [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user", "assistant")]
     rendered = render_chat(tokenizer, chat, answered=True, mark_all=True).rendered
+    if len(rendered.message_spans) != len(chat):
+        raise RenderError("the chat template writes a message twice")
     _, first, second, last = rendered.message_spans
     after_first = rendered.text[first[1] : second[0]]
     after_last = rendered.text[last[1] :].removesuffix("\n")
@@ -176,20 +191,44 @@ def _find_ends(text: str, tokens: Iterable[str]) -> list[int]:
 def find_template_problem(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
     """Return why a general example cannot be rendered for this model and how to fix it; None if it can.
 
-    For rows without reasoning and tool calls, only the roles matter; see `find_role_problem`.
+    1. No assistant message holds markup or control tokens that would be trained as letters.
+    2. The example is rendered as for training on all answers, which includes what training on the last one needs.
+    3. The template shows the content of each message.
+
+    `find_row_problem` is faster if there are many examples.
     """
     for number, message in enumerate(messages, 1):
-        if message["role"] == "assistant" and (markup := find_markup(message)):
+        if message["role"] == "assistant" and (markup := find_markup(message, compile_control_tokens(tokenizer))):
             return (
                 f"message {number} holds {markup!r}, which would be trained as plain text; write reasoning as "
                 '<think>...</think> at the start of `content`, a tool call as <tool_call>{"name", "arguments"}'
                 "</tool_call> at its end, or drop the row"
             )
     try:
-        split_example(tokenizer, messages, AssistantTurns.last)
+        split_example(tokenizer, messages, AssistantTurns.all)
+        thinking = split_answer(messages[-1]["content"]).reasoning is not None
+        render_chat(tokenizer, messages, answered=True, thinking=thinking, mark_all=True)
     except RenderError as error:
         return f"{error}; change or drop the row"
     return None
+
+
+def find_row_problem(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
+    """Return the same as `find_template_problem`, but render only one of the examples that depend on their roles."""
+    if is_rendered_alone(messages, compile_control_tokens(tokenizer)):
+        return find_template_problem(tokenizer, messages)
+    return find_role_problem(tokenizer, tuple(message["role"] for message in messages))
+
+
+def is_rendered_alone(messages: list[dict[str, Any]], controls: "re.Pattern[str] | None") -> bool:
+    """Return whether it depends on more than its roles whether an example can be rendered.
+
+    That is so if an assistant message holds reasoning, a tool call or a control token, or if a message is empty.
+    """
+    return any(
+        not message["content"].strip() or (message["role"] == "assistant" and has_markup(message, controls))
+        for message in messages
+    )
 
 
 @lru_cache(maxsize=4096)

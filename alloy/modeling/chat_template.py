@@ -113,7 +113,7 @@ def render_chat(
     2. Render the template with a fixed date.
     3. Replace the placeholders by the texts. Strip a text on the sides where the template stripped its placeholder.
 
-    Raises `RenderError` if the template raises an error or leaves out a part of the answer.
+    Raises `RenderError` if the template raises an error, or leaves out a text that must be shown (`_check_shown`).
     """
     from jinja2 import TemplateError
 
@@ -129,7 +129,7 @@ def render_chat(
                 strftime_now=DATE.strftime,
             )
         )
-    except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+    except (TemplateError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise RenderError(f"the chat template cannot render it: {reason}") from None
     whole, *parts = re.split("( ?)\ue000([0-9]+)\ue001( ?)", text)  # text, space, number, space, text, ...
@@ -145,17 +145,22 @@ def render_chat(
         owners.append(owner)
         whole += text + rest
     if answered:
-        _check_answer(marks, owners, len(messages) - 1)
+        _check_shown(marks, owners, len(messages) - 1)
     return Chat(Rendered(whole, tuple(spans)), tuple(owners))
 
 
-def _check_answer(marks: _Marks, shown: list[tuple[int, str]], last: int) -> None:
-    """Raise `RenderError` unless the template shows all parts of the last answer, and all tool calls.
+def _check_shown(marks: _Marks, shown: list[tuple[int, str]], last: int) -> None:
+    """Raise `RenderError` if the template leaves out a text that has a placeholder.
 
-    It may leave out parts of earlier answers, such as reasoning.
+    It may leave out the reasoning of answers before the last one, and white space.
     """
-    for number, kind in marks.owners:
-        if (number == last or kind == TOOL_CALL) and shown.count((number, kind)) != marks.owners.count((number, kind)):
+    for owner, text in zip(marks.owners, marks.texts, strict=True):
+        number, kind = owner
+        if number == last or kind == TOOL_CALL:
+            complete = shown.count(owner) == marks.owners.count(owner)
+        else:
+            complete = kind == "reasoning" or owner in shown or not text.strip()
+        if not complete:
             raise RenderError(f"the chat template leaves out the {kind} of message {number + 1}")
 
 

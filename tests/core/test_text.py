@@ -1,6 +1,8 @@
 """Text that looks the same compares as equal; text is split into words in any script."""
 
+import random
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 
@@ -19,6 +21,12 @@ EQUAL_TEXTS = {
     "an accent after an invisible character": ("Cafe\u200b\u0301", "Caf\u00e9"),
     "an emoji shown as text or as emoji": ("\u2764\ufe0f", "\u2764"),
     "tag characters": ("a\U000e0041\U000e0042", "a"),
+    "tags after a flag that are not those of a region": ("\U0001f3f4\U000e0041\U000e007f", "\U0001f3f4"),
+    "a variant of a Chinese character": ("\u845b\U000e0100\u845b\ufe00", "\u845b\u845b"),
+    "Mongolian selectors between Latin letters": ("a\u180bb\u180e", "ab"),
+    "a space in the middle of a joiner's context": ("\u0645\u06cc\u200b\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+    "an accent after a joiner": ("e\u200d\u0301", "\u00e9"),
+    "a joiner twice in an emoji": ("\U0001f468\u200d\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
     "a Persian non-joiner at the end of a word": ("\u0645\u06cc\u200c \u0645", "\u0645\u06cc \u0645"),
     "a Persian non-joiner where letters do not join": (
         "\u06a9\u0627\u0631\u200c\u0647\u0627",
@@ -36,6 +44,7 @@ DIFFERENT_TEXTS = {  # they look different, but are equal in the search for copi
     "a Persian non-joiner": ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u062e"),
     "a joiner of Indian scripts": ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u0937"),
     "a joiner that shows a letter's first form": ("\u0647\u200d.", "\u0647."),
+    "a Mongolian vowel separator": ("\u1828\u180e\u1820", "\u1828\u1820"),
     "a family and its members": ("\U0001f468\u200d\U0001f469", "\U0001f468\U0001f469"),
 }
 
@@ -87,6 +96,53 @@ def test_normalization_is_idempotent() -> None:
     assert normalize_text(normalized) == normalized
 
 
+# Unicode's Default_Ignorable_Code_Point, and interlinear annotations, without the blanks U+3164 and U+FFA0.
+IGNORABLE = [
+    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0xFEFF),
+    *(*range(0x180B, 0x1810), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)),
+    *(*range(0xFE00, 0xFE10), *range(0xFFF0, 0xFFFC), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)),
+    *range(0xE0000, 0xE1000),
+]
+INVISIBLE = "\u200b\xad\u2060\ufeff\ufe0f\u115f\U000e0100"
+
+
+def test_ignorable_and_control_characters_in_a_word_do_not_count() -> None:
+    controls = [code for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and not chr(code).isspace()]
+    words = {chr(code): split_words(f"ab{chr(code)}cd") for code in [*IGNORABLE, *controls]}
+    assert {letter: found for letter, found in words.items() if found != ["abcd"]} == {}
+    assert {code for code in IGNORABLE if normalize_text(f"ab{chr(code)}cd") != "abcd"} == set()
+
+
+ALPHABET = [  # of random texts: letters, marks and emoji of scripts with joiners, and invisible characters
+    *"aé\u0301\u0345\u0323 \n\u3164\u3000\x01&",
+    *"\u0627\u0645\u064a\u0655\u06cc\u0915\u094d\u1820\u1828\u180b\u180e\u1100\u1161\u11a8\u115f\uac00",
+    *"\U0001f468\U0001f469\u2764\ufe0f\U0001f3f4\U000e0067\U000e007f\u200b\u200c\u200d\xad\u034f\ufb01\u0130\uff8a\uff9e",
+]
+
+
+def make_random_text(rng: random.Random) -> str:
+    return "".join(rng.choices(ALPHABET, k=rng.randint(1, 8)))
+
+
+@pytest.mark.parametrize("normalize", [normalize_text, fold_text])
+def test_random_texts_are_normal_after_one_pass(normalize: Callable[[str], str]) -> None:
+    rng = random.Random(0)
+    texts = [normalize(make_random_text(rng)) for _ in range(30_000)]
+    assert [ascii(text) for text in texts if normalize(text) != text] == []
+
+
+def test_an_invisible_character_never_changes_the_result() -> None:
+    rng = random.Random(1)
+    changed = []
+    for _ in range(30_000):
+        text = make_random_text(rng)
+        place = rng.randint(0, len(text))
+        copy = f"{text[:place]}{rng.choice(INVISIBLE)}{text[place:]}"
+        if normalize_text(copy) != normalize_text(text):
+            changed.append((ascii(text), ascii(copy)))
+    assert changed == []
+
+
 SPLIT_TEXTS = {
     "case and marks do not count": ("The lock, the LOCK!", ["the", "lock", "the", "lock"]),
     "an apostrophe and a dash separate words": ("don't re-pair", ["don", "t", "re", "pair"]),
@@ -110,6 +166,8 @@ def test_text_is_split_into_words(text, expected):
     assert split_words(text) == expected
 
 
-@pytest.mark.parametrize("text", ["The lock: a_b, $5 [#1] {x} a+b=c <d> \\ ~ ` ^ | % & @ * ; ' \" !?"])
+@pytest.mark.parametrize(
+    "text", ["The lock: a_b, $5 [#1] {x} a+b=c <d> \\ ~ ` ^ | % & @ * ; ' \" !?", "cap\x7fital \x01\x1ba\x1cb\x00\n"]
+)
 def test_the_ascii_fast_path_gives_the_same_words(text):
     assert split_words(f"{text} é") == [*split_words(text), "é"]

@@ -26,6 +26,7 @@ def make_turns(*messages: tuple[str, str]) -> list[dict[str, str]]:
     return [{"from": role, "value": text} for role, text in messages]
 
 
+ANSWER = {"role": "assistant", "content": "So."}
 QA = [("user", "Why?"), ("assistant", "So.")]
 VALID_ROWS: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
     "alpaca": ("alpaca", {"instruction": "Why?", "input": "", "output": "So."}, QA),
@@ -62,6 +63,29 @@ VALID_ROWS: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
             ]
         },
         [("system", "Be short."), *QA],
+    ),
+    "reasoning in a field": (
+        "openai",
+        {"messages": [{"role": "user", "content": "Why?"}, {**ANSWER, "reasoning_content": " It is so.\n"}]},
+        [QA[0], ("assistant", "<think>\nIt is so.\n</think>\n\nSo.")],
+    ),
+    "the same reasoning in two fields": (
+        "openai",
+        {"messages": [{"role": "user", "content": "Why?"}, {**ANSWER, "reasoning": "Hm", "thinking": "Hm"}]},
+        [QA[0], ("assistant", "<think>\nHm\n</think>\n\nSo.")],
+    ),
+    "no reasoning, no tools": (
+        "openai",
+        {
+            "messages": [{"role": "user", "content": "Why?"}, {**ANSWER, "reasoning": " ", "thinking": None}],
+            "tools": [],
+        },
+        QA,
+    ),
+    "sharegpt with reasoning": (
+        "sharegpt",
+        {"conversations": [*make_turns(("human", "Why?")), {"from": "gpt", "value": "So.", "reasoning": "Hm"}]},
+        [QA[0], ("assistant", "<think>\nHm\n</think>\n\nSo.")],
     ),
     "openai completions": ("openai", {"prompt": "Why?", "completion": "So."}, QA),
     "trl completions": (
@@ -101,6 +125,22 @@ INVALID_ROWS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
         "`content`",
     ),
+    "tools": ("openai", {"messages": [ANSWER], "tools": [{"name": "find"}]}, "`tools`"),
+    "tools in sharegpt": ("sharegpt", {"conversations": make_turns(("gpt", "So.")), "tools": "[{}]"}, "`tools`"),
+    "functions": ("alpaca", {"instruction": "Why?", "output": "So.", "functions": [{}]}, "`functions`"),
+    "two kinds of reasoning": (
+        "openai",
+        {"messages": [{**ANSWER, "reasoning": "a", "reasoning_content": "b"}]},
+        "`reasoning_content`, `reasoning`",
+    ),
+    "reasoning in a field and in the text": (
+        "openai",
+        {"messages": [{"role": "assistant", "content": "<think>a</think>So.", "reasoning": "a"}]},
+        "reasoning",
+    ),
+    "reasoning that ends itself": ("openai", {"messages": [{**ANSWER, "reasoning": "a</think>b"}]}, "reasoning"),
+    "reasoning of a user": ("openai", {"messages": [{"role": "user", "content": "Hi", "thinking": "a"}]}, "reasoning"),
+    "reasoning that is no text": ("openai", {"messages": [{**ANSWER, "reasoning": {"a": 1}}]}, "`reasoning`"),
     "a tool call": (
         "openai",
         {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]},
@@ -174,3 +214,48 @@ def test_an_error_names_file_row_and_value(text: str, location: str, value: str)
         prepare_folder(write_source({"a.json": text}, {"format": "alpaca"}), "general")
     assert str(caught.value).startswith(location)
     assert value in str(caught.value)
+
+
+UNUSED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "alpaca": (
+        "alpaca",
+        {"instruction": "Why?", "Input": "lost", "output": "So.", "weight": None},
+        ["`Input` in 2 rows", "`input`?"],
+    ),
+    "sharegpt": (
+        "sharegpt",
+        {
+            "conversations": [{**turn, "wt": 1} for turn in make_turns(("human", "Why?"), ("gpt", "So."))],
+            "System": "Hi",
+        },
+        ["`System` in 2 rows", "`system`?", "`conversations.wt` in 2 rows"],
+    ),
+    "openai": (
+        "openai",
+        {"messages": [{"role": "user", "content": "Why?", "name": "me"}, ANSWER], "Tools": [1], "prompt": "Why?"},
+        ["`messages.name` in 2 rows", "`Tools` in 2 rows", "`prompt` in 2 rows"],
+    ),
+    "trl completions": (
+        "openai",
+        {"prompt": [{"role": "user", "content": "Why?"}], "completion": [{**ANSWER, "refusal": "no"}]},
+        ["`completion.refusal` in 2 rows"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("format_", "row", "expected"), UNUSED.values(), ids=UNUSED)
+def test_keys_without_an_effect_are_counted_in_a_warning(
+    format_: str, row: dict[str, Any], expected: list[str]
+) -> None:
+    folder = write_source({"a.json": json.dumps([row, row])}, {"format": format_})
+    printed = prepare_folder(folder, "general").printed
+    warnings = [line for line in printed if "unknown key" in line]
+    assert len(warnings) == sum("rows" in text for text in expected)
+    assert [text for text in expected if not any(text in line for line in warnings)] == []
+
+
+@pytest.mark.parametrize(("layout", "row", "expected"), VALID_ROWS.values(), ids=VALID_ROWS)
+def test_a_row_without_other_keys_has_no_warning(layout: str, row: dict[str, Any], expected: Any) -> None:
+    row = {**row, "category": "math", "source": "web", "lang": "en", "license": "MIT"}
+    printed = prepare_folder(write_source({"a.json": json.dumps([row])}, {"format": layout}), "general").printed
+    assert [line for line in printed if "unknown key" in line and "tool" not in line] == []

@@ -12,6 +12,7 @@ import pytest
 from alloy.core.files import InputError, read_json
 from alloy.core.stage import _make_user_message
 from alloy.formats.origin import read_origin
+from alloy.formats.taxonomy import load_taxonomy
 from alloy.runtime.parallel import BLOCK_ROWS
 from data_folders import OUT, prepare_folder, write_source
 
@@ -299,3 +300,99 @@ def test_a_loop_of_links_instead_of_the_table_is_named_in_the_error() -> None:
     (folder / "a.csv").symlink_to("a.csv")
     with pytest.raises(InputError, match=r"^data/mine/a\.csv: "):
         prepare_folder(folder)
+
+
+def prepare_warnings(files: dict[str, bytes | str], source: dict[str, Any] | None = None) -> list[tuple[str, str]]:
+    """Prepare a data folder; return the two places that each warning about its labels names."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    prepare_folder(write_source(files, source))
+    warnings: list[str] = []
+    load_taxonomy(OUT / "comments/taxonomy.csv", warnings.append)
+    return [find_places(warning) for warning in warnings]
+
+
+def find_places(text: str) -> tuple[str, str]:
+    """Return the place of a message, and the one that it refers to: `on line 3` or `in file:3`."""
+    place, _, rest = text.partition(": ")
+    line, file = re.search(r" on line (\d+)", rest), re.search(r" in (\S+:\d+)", rest)
+    return place.removeprefix("data/mine/"), line[1] if line else file[1].removeprefix("data/mine/") if file else ""
+
+
+VARIANTS = ["Battery", "battery", "Batt\u00e9ry", "Batte\u0301ry", "Bat\u200btery", "Battery", "Bat\u200btery"]
+EXPECTED_PLACES = [(3, 2), (5, 4), (6, 2)]  # of the rows with these labels below a header
+
+
+def test_similar_labels_of_a_table_are_reported_with_both_places() -> None:
+    table = HEADER + "".join(f"{number},Text {number},Lock,{label}\n" for number, label in enumerate(VARIANTS))
+    expected = [(f"a.csv:{line}", str(first)) for line, first in EXPECTED_PLACES]
+    assert prepare_warnings({"a.csv": table}, SOURCE) == expected
+
+
+def test_similar_labels_of_two_tables_are_reported_with_both_files() -> None:
+    files = {f"raw/{name}.csv": f"{HEADER}{name},Text,{label},x\n" for name, label in (("a", "IT"), ("b", "it"))}
+    assert prepare_warnings(files, {**SOURCE, "file": "raw"}) == [("raw/b.csv:2", "raw/a.csv:2")]
+
+
+def test_similar_labels_of_json_comments_are_reported_with_both_places() -> None:
+    rows = [{"id": str(n), "text": f"Text {n}", "segments": [{"L1": label}]} for n, label in enumerate(VARIANTS)]
+    lines = "\n" + "".join(json.dumps(row) + "\n" for row in rows)
+    expected = [(f"comments.jsonl:{line}", str(first)) for line, first in EXPECTED_PLACES]
+    assert prepare_warnings({"comments.jsonl": lines}) == expected
+
+
+COMMENTS = '{"id": "1", "text": "t", "segments": [{"L1": "Caf\\u00e9", "L2": "a"}]}\n'
+
+
+@pytest.mark.parametrize("last", ["Other,b", "Other,"])
+def test_similar_labels_of_a_taxonomy_are_reported_with_the_lines_of_its_file(last: str) -> None:
+    table = f"L1,L2\nCaf\u00e9,a\nCafe\u0301,b\ncaf\u00e9,c\n{last}\n"
+    expected = [("taxonomy.csv:3", "2"), ("taxonomy.csv:4", "2")]
+    assert prepare_warnings({"comments.jsonl": COMMENTS, "taxonomy.csv": table}) == expected
+    assert prepare_warnings({"comments.jsonl": COMMENTS, "taxonomy.csv": f"L1,L2\nCaf\u00e9,a\n{last}\n"}) == []
+
+
+@pytest.mark.parametrize("last", ["Other,b", "Other,"])
+def test_a_duplicate_path_in_two_encodings_is_an_error_with_both_places(last: str) -> None:
+    folder = write_source({"comments.jsonl": COMMENTS, "taxonomy.csv": f"L1,L2\nCaf\u00e9,a\n{last}\nCafe\u0301,a\n"})
+    with pytest.raises(InputError) as caught:
+        prepare_folder(folder)
+    assert find_places(str(caught.value)) == ("taxonomy.csv:4", "2")
+
+
+@pytest.mark.parametrize("last", ["Other,b", "Other,"])
+def test_a_line_break_in_a_label_of_a_taxonomy_is_an_error(last: str) -> None:
+    folder = write_source({"comments.jsonl": COMMENTS, "taxonomy.csv": f'L1,L2\n{last}\nCaf\u00e9,"a\nb"\n'})
+    with pytest.raises(InputError, match=r"^data/mine/taxonomy\.csv:3: .*'a b'.*line break"):
+        prepare_folder(folder)
+
+
+def test_a_line_break_in_a_label_of_a_table_is_an_error_unless_it_separates_labels() -> None:
+    table = HEADER + '1,"a\nb","Lock\n",Jams\n2,Hi,Lock,"Jams\nDear"\n'
+    message = read_error({"a.csv": table})
+    assert re.match(r"data/mine/a\.csv:5: .*'Jams Dear'.*line break", message)
+    assert "\n" not in message
+    rows = read_segments(HEADER + '1,Hi,"Lock\nPrice","Jams\nDear"\n', label_separator="\n")
+    assert [segment["L2"] for segment in rows[0]] == ["Jams", "Dear"]
+
+
+def test_segments_are_joined_by_text_in_any_encoding() -> None:
+    columns = {"text": "text", "levels": ["topic", "detail"]}
+    table = HEADER + "7,Caf\u00e9 jams,Lock,Jams\n8,Fine,Price,Fair\n9,Cafe\u0301\u200b  jams,Price,Dear\n"
+    for source in ({"columns": columns}, {}):
+        rows = prepare_folder(
+            write_source({"a.csv": table.replace("9,", "7,")}, {**SOURCE, "row_is": "segment", **source})
+        ).rows
+        assert [(row["text"], len(row["segments"])) for row in rows] == [("Caf\u00e9 jams", 2), ("Fine", 1)]
+
+
+def test_null_levels_of_json_comments_are_none_in_the_taxonomy() -> None:
+    segments = [{"L1": "A", "L2": None}, {"L1": "B", "L2": "b"}, {"L1": "C"}, {"L1": None, "L2": "b"}]
+    rows = [{"id": str(n), "text": f"Text {n}", "segments": [segment]} for n, segment in enumerate(segments)]
+    prepared = prepare_folder(write_source({"comments.jsonl": "".join(json.dumps(row) + "\n" for row in rows)}))
+    assert prepared.leaves == [("A", "(none)"), ("B", "b"), ("C", "(none)")]
+
+
+def test_invisible_characters_next_to_the_separator_of_a_path_are_ignored() -> None:
+    table = HEADER + "1,Hi,Lock > Jams,\n2,Ho,Lock >\u200b Jams,\n"
+    rows = read_segments(table, columns={"text": "text", "levels": ["topic"]}, path_separator=" > ")
+    assert rows == [[{"L1": "Lock", "L2": "Jams"}]] * 2

@@ -68,6 +68,32 @@ def test_null_counts_as_absent() -> None:
     assert parse_comment(row, TAXONOMY) == parse_comment(make_row(), TAXONOMY)
 
 
+WITH_HIGHER_LEAVES = Taxonomy(
+    ("L1", "L2", "L3"), {("A", "(none)", "(none)"): "", ("A", "(none)", "C"): "", ("A", "B", "C"): ""}
+)
+
+
+@pytest.mark.parametrize(
+    ("segment", "path"),
+    [
+        ({"L1": "A", "L2": None, "L3": None}, ("A", "(none)", "(none)")),
+        ({"L1": "A"}, ("A", "(none)", "(none)")),
+        ({"L1": "A", "L2": None, "L3": "C"}, ("A", "(none)", "C")),
+        ({"content": "x", "L1": "A", "L3": "C", "L2": "B", "emotion": None}, ("A", "B", "C")),
+    ],
+)
+def test_a_null_level_is_none_as_an_empty_cell_of_a_table(segment: dict[str, Any], path: tuple[str, ...]) -> None:
+    assert parse_comment(make_row(segment), WITH_HIGHER_LEAVES).segments[0].path == path
+
+
+@pytest.mark.parametrize(
+    "segment", [{"L1": None, "L2": "B", "L3": "C"}, {"L1": "A", "L2": "B", "L3": None}, {"L1": "A", "L2": 3}]
+)
+def test_a_null_level_of_an_unknown_path_is_an_error(segment: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected L1,L2,L3 "):
+        parse_comment(make_row(segment), WITH_HIGHER_LEAVES)
+
+
 @pytest.mark.parametrize(
     "label", ["Pai\u00adring", "\u200bPairing\ufeff", "\u00a0Pairing\u3000", "Pairing\u200d", "Pair\x00ing"]
 )

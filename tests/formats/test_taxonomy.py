@@ -149,6 +149,12 @@ def test_a_label_in_two_encodings_is_one_label_with_a_warning(tmp_path: Path) ->
     assert all(part in line for part in ("'Cafe\\u0301'", "'Caf\\xe9'", "line 2")), line
 
 
+def test_a_spelling_is_reported_once(tmp_path: Path) -> None:
+    text = "L1,L2\nCaf\u00e9,a\nCafe\u0301,b\nCafe\u0301,c\nCaf\u00e9,d\nCaf\u00e9\u180e,e\n"
+    places = [line.partition(": ")[0] for line in load_warnings(tmp_path, text)]
+    assert places == ["taxonomy.csv:3", "taxonomy.csv:6"]
+
+
 def test_a_valid_taxonomy_gives_no_warning(tmp_path: Path) -> None:
     assert load_warnings(tmp_path, TWO_LEAVES) == []
 

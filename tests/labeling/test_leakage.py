@@ -128,6 +128,7 @@ def test_a_label_that_is_one_of_the_choices_is_not_a_leak() -> None:
 
 
 def test_broken_answers_are_distinguished_from_leaked_ones() -> None:
+    assert flag_answer("\u200b\u2060\u115f\n", REVIEW_FORMAT)["empty"] == 1
     assert flag_answer(" \n", REVIEW_FORMAT) == {"leak": 0, "empty": 1, "cut": 0, "loops": 0}
     assert flag_answer("It is on at seven, and", REVIEW_FORMAT, cut=True) == {
         "leak": 0,

@@ -488,6 +488,13 @@ def test_weights_of_names_of_one_category_add_up() -> None:
     assert groups == {"math": [0], "chat": [5]}
 
 
+def test_names_that_look_the_same_are_one_name() -> None:
+    kinds = [("s", "Caf\u00e9", None), ("s", "Cafe\u0301", None), ("s", " Caf\u00e9\u200b", None), ("s", "x", None)]
+    weights, groups = group_kinds({"Cafe\u0301": 1.0, "Caf\u00e9\u200b": 2.0, "x ": 1.0}, kinds)
+    assert weights == {"Caf\u00e9": 3.0, "x": 1.0}
+    assert groups == {"Caf\u00e9": [0, 1, 2], "x": [3]}
+
+
 def test_a_nova_name_for_many_categories_leaves_out_separately_named_ones() -> None:
     assert group_kinds({"baseline": 10.0, "rag": 1.0}, KINDS)[1] == {"baseline": [3], "rag": [4]}
     assert group_kinds({"baseline": 10.0, "rag": 0.0}, KINDS)[1]["baseline"] == [3]

@@ -9,13 +9,14 @@ import trl
 from tokenizers import AddedToken
 
 from alloy.core.files import InputError
-from alloy.modeling.answer_markup import Answer, find_markup, split_answer
+from alloy.modeling.answer_markup import Answer, compile_control_tokens, find_markup, has_markup, split_answer
 from alloy.modeling.chat_examples import (
     IGNORED,
     AssistantTurns,
     count_tokens,
     encode_examples,
     find_role_problem,
+    find_row_problem,
     find_template_problem,
     split_example,
 )
@@ -140,6 +141,48 @@ def test_a_row_that_cannot_be_rendered_is_named_by_its_id() -> None:
         list_loss_texts(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?"), make_assistant_turn("red")])
 
 
+GREETING = [make_assistant_turn("Hi!"), make_user_turn("One?"), make_assistant_turn("First.")]
+TOOL = {"role": "tool", "content": "The door is red."}
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("name", "messages"),
+    [*((name, GREETING) for name in ("qwen2_5", "qwen3", "llama3_2", "phi3")), ("llama3_2", GREETING[::2])],
+)
+def test_an_answer_that_starts_a_chat_is_context_without_a_loss(name: str, messages: Any) -> None:
+    tokenizer = load_family(name)
+    assert find_template_problem(tokenizer, messages) is None
+    assert find_role_problem(tokenizer, tuple(message["role"] for message in messages)) is None
+    (loss,) = list_loss_texts(tokenizer, messages)
+    assert loss.startswith(f"First.{ENDS[name]}")
+    assert "Hi!" in render_whole(tokenizer, messages)
+
+
+def test_an_answer_that_the_template_does_not_end_is_context_without_a_loss() -> None:
+    tokenizer, messages = load_family("cohere2"), [*GREETING[1:], SYSTEM, *THREE[2:4]]
+    assert find_template_problem(tokenizer, messages) is None
+    assert [text.split("<")[0] for text in list_loss_texts(tokenizer, messages)] == ["Second."]
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.stem)
+def test_roles_that_pass_the_check_can_be_trained_on_without_losing_a_text(path: Path) -> None:
+    tokenizer = load_family(path.stem)
+    chats: list[list[Any]] = [
+        GREETING,
+        GREETING[::2],
+        [SYSTEM, *THREE[:4]],
+        [SYSTEM, *GREETING],
+        [*THREE[:2], SYSTEM, *THREE[2:4]],
+        [THREE[0], TOOL, THREE[3]],
+        [*THREE[:2], THREE[3]],
+    ]
+    for chat in chats:
+        if find_role_problem(tokenizer, tuple(message["role"] for message in chat)) is None:
+            whole = render_whole(tokenizer, chat)
+            assert [message["content"] for message in chat if message["content"] not in whole] == []
+
+
 # Reasoning and tool calls
 
 
@@ -197,6 +240,86 @@ def test_an_earlier_answer_without_its_reasoning_has_no_loss() -> None:
     )
 
 
+FORMS = {
+    "any case": "<Think>The door</THINK>red",
+    "Kimi": "\u25c1think\u25b7The door\u25c1/think\u25b7red",
+    "Cohere": "<|START_THINKING|>The door<|END_THINKING|>red",
+    "Gemma 4": "<|channel>thought\nThe door<channel|>red",
+    "a bar": "<|thinking|>The door<|/thinking|>red",
+    "plural": "<thoughts>The door</thoughts>\nred",
+}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
+def test_reasoning_of_many_models_is_read(text: str) -> None:
+    assert split_answer(text) == Answer("red", "The door")
+    assert has_markup(make_assistant_turn(text)) and find_markup(make_assistant_turn(text)) is None
+
+
+UNREAD = [
+    ("<THINK>The door", "<THINK>"),
+    ("red\n<Thoughts>The door</thoughts>", "<Thoughts>"),
+    ("  <analysis>The door</analysis>red", "<analysis>"),
+    ("<scratchpad>\nThe door\n</scratchpad>", "<scratchpad>"),
+    ("red \u25c1think\u25b7", "\u25c1think\u25b7"),
+    ("<|START_RESPONSE|>red", "<|START_RESPONSE|>"),
+    ("red <|channel>thought", "<|channel>"),
+    ("<unused94>thought\nThe door<unused95>red", "<unused94>"),
+    ("Wait.<|action_start|><|plugin|>{}<|action_end|>", "<|action_start|>"),
+    ('<TOOLCALL>[{"name": "find"}]</TOOLCALL>', "<TOOLCALL>"),
+    ("<tool_code>find()</tool_code>", "<tool_code>"),
+    ("```tool_code\nfind()\n```", "```tool_code"),
+    ("Wait.<start_function_call>call:find{}<end_function_call>", "<start_function_call>"),
+    ('Wait. <invoke name="find">', '<invoke name="find">'),
+    ("<|tool_call>call:find{}<tool_call|>", "<|tool_call>"),
+    ("<\uff5ctool\u2581calls\u2581begin\uff5c>find", "<\uff5ctool\u2581calls\u2581begin\uff5c>"),
+]
+
+
+@pytest.mark.parametrize(("text", "markup"), UNREAD)
+def test_markup_that_is_not_parsed_is_found(text: str, markup: str) -> None:
+    assert has_markup(make_assistant_turn(text))
+    assert find_markup(make_assistant_turn(text)) == markup
+
+
+PROSE = [
+    "Thinking is a tool; my thoughts and analysis follow.",
+    "Put it into an <analysis> or a <scratchpad> tag, and close it with </analysis>.",
+    "const notes: Array<Thought> = []; // <Reasoning>",
+    "<analysis> is a tag of XML.",
+    '<invoke name="pay" partnerLink="bank"/> is BPEL.',
+    "List.map f <| xs |> tool, and a <|> b",
+    "`tool_code` is a word, and [think] is one as well.",
+    "5 < 6, [1], <b>bold</b>, <table><tr><td>",
+]
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_prose_and_code_that_only_mention_such_words_are_no_markup(text: str) -> None:
+    controls = compile_control_tokens(load_family("qwen3"))
+    assert not has_markup(make_assistant_turn(text), controls)
+    assert find_markup(make_assistant_turn(text), controls) is None
+
+
+def test_control_tokens_of_the_tokenizer_are_found_and_other_added_tokens_are_not() -> None:
+    tokenizer = load_family("qwen3")
+    special = [AddedToken(text, normalized=False, special=True) for text in ("<s>", "<|reserved_7|>")]
+    plain = [AddedToken(text, normalized=False) for text in ("\u00f6", "\n\n", "<td>", "<answer>")]
+    tokenizer.add_tokens(special)
+    tokenizer.add_tokens(plain)
+    texts = ["a <|im_end|>", "a <s>", "a <|reserved_7|>", "a <answer>", "a\n\n\u00f6 <td>"]
+    found = [find_markup(make_assistant_turn(text), compile_control_tokens(tokenizer)) for text in texts]
+    assert found == ["<|im_end|>", "<s>", "<|reserved_7|>", "<answer>", None]
+
+
+@pytest.mark.parametrize("text", ["red <|im_end|> blue", "<think>a <|im_start|></think>red"])
+def test_a_control_token_in_an_answer_is_refused_and_in_a_question_it_is_text(text: str) -> None:
+    tokenizer = load_family("qwen3")
+    problem = find_row_problem(tokenizer, [make_user_turn("?"), make_assistant_turn(text)])
+    assert problem and "message 2" in problem and "<|im_" in problem
+    assert find_row_problem(tokenizer, [make_user_turn(text), make_assistant_turn("red")]) is None
+
+
 UNUSABLE = {
     "reasoning that the template cannot render": ("qwen2_5", [make_user_turn("?"), make_assistant_turn(THOUGHT)]),
     "reasoning that does not end": ("qwen3", [make_user_turn("?"), make_assistant_turn("<think>The door")]),
@@ -229,6 +352,31 @@ UNUSABLE = {
 def test_the_reason_why_a_chat_cannot_be_rendered_is_one_line(name: str, messages: Any) -> None:
     problem = find_template_problem(load_family(name), messages)
     assert problem and "\n" not in problem
+    assert find_row_problem(load_family(name), messages)
+
+
+LEFT_OUT = {
+    "a sentence before a tool call": ("llama3_1", 2, [make_user_turn("?"), make_assistant_turn(f"Wait.\n{CALL}")]),
+    "an earlier sentence before a tool call": (
+        "llama3_1",
+        2,
+        [make_user_turn("?"), make_assistant_turn(f"Wait.\n{CALL}"), TOOL, make_assistant_turn("red")],
+    ),
+    "a result of a tool": ("phi3", 2, [make_user_turn("?"), TOOL, make_assistant_turn("red")]),
+    "a later system message": ("gptoss", 3, [*GREETING[1:], SYSTEM, *THREE[2:4]]),
+}
+
+
+@pytest.mark.parametrize(("name", "number", "messages"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_a_row_is_refused_if_the_template_leaves_out_a_text(name: str, number: int, messages: Any) -> None:
+    problem = find_row_problem(load_family(name), messages)
+    assert problem and f"leaves out the content of message {number}" in problem
+
+
+@pytest.mark.parametrize("empty", ["", " \n"])
+def test_an_empty_message_may_be_left_out(empty: str) -> None:
+    chat = [*GREETING[1:], {"role": "system", "content": empty}, *THREE[2:4]]
+    assert find_row_problem(load_family("gptoss"), chat) is None
 
 
 @pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "function_call"])
