@@ -77,7 +77,7 @@ INVALID_PROMPTS = {  # a row, and the key and value in its error
     "a keyword that is not a pattern": (make_keywords_prompt("(plus"), (KEYWORDS, "`keywords`", "'(plus'")),
     "a keyword that takes forever": (make_keywords_prompt("(a+)+$"), (KEYWORDS, "`keywords`", "'(a+)+$'")),
     "an unfinished escape": (make_keywords_prompt("a\\"), (KEYWORDS, "`keywords`")),
-    "a class of characters": (make_keywords_prompt("\\d"), (KEYWORDS, "`keywords`")),
+    "several unlimited repeats": (make_keywords_prompt("a*a*a*b"), (KEYWORDS, "`keywords`")),
     **{
         f"a pattern as {field}": (make_prompt(names=(name,), kwargs=({field: value, **more},)), (name, f"`{field}`"))
         for name, field, value, more in [
