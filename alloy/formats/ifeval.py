@@ -17,8 +17,8 @@ FIELDS = ["key", "prompt", "instruction_id_list", "kwargs"]
 COUNT_FIELDS = re.compile(r"num_\w+|nth_paragraph|(\w+_)?frequency")
 LIST_FIELDS = {"keywords", "forbidden_words"}
 PATTERN_FIELDS = {"keyword", "section_spliter", "postscript_marker", *LIST_FIELDS}  # lm-eval: regular expressions
-# An expression with a repeated group, or with several unlimited repeats, may take forever on a long answer. A repeat of a
-# repeat, as in C++, is hardly meant as one.
+# An expression with a repeated group, or with several unlimited repeats, may take forever on a long answer. A repeat of
+# a repeat, as in C++, is hardly meant as one.
 REPEATED_GROUP = re.compile(r"(?<!\\)[)*+?](?:[*+]|\{\d*,)")
 UNLIMITED_REPEAT = re.compile(r"(?<!\\)(?:[*+]|\{\d*,\})")
 MAX_REPEATS = 2
