@@ -63,26 +63,23 @@ def _load_stages(pipeline: Path) -> Row:
     )
 
 
-def find_edited_inputs(stage: str) -> list[str]:
-    """Return a line for each input of `stage` that another stage created and that was edited since.
+def find_edited_inputs(name: str) -> list[str]:
+    """Return a line for each input of a stage or command that a stage created and that was edited since.
 
-    Such a file differs from its hash in dvc.lock. `dvc repro` creates it again before it runs the stage. This is for
-    users who run the stage without DVC. A missing file, as in a new clone, was not edited: a stage that reads it says
-    that it is missing. `stage` is a name such as `score`, or an address such as `score@tuned`.
+    Such a file differs from its hash in dvc.lock. `dvc repro` creates it again. This is for commands, and for users who
+    run a stage without DVC. A missing file, as in a new clone, was not edited: what reads it says that it is missing.
+    `name` is a stage such as `score`, or its address such as `score@tuned`. Anything else is a command, which may read
+    the outputs of all stages.
     """
     recorded = _load_stages(LOCK)
-    read = {
-        dep["path"]
-        for name, entry in recorded.items()
-        if name == stage or name.startswith(f"{stage}@")
-        for dep in entry.get("deps") or []
-    }
+    matching = [entry for stage, entry in recorded.items() if stage == name or stage.startswith(f"{name}@")]
+    read_by_stage = {dep["path"] for entry in matching for dep in entry.get("deps") or []}
     return [
-        f"{path}: edited since the stage {name} created it; `dvc repro {name}` creates it again"
-        for name, entry in recorded.items()
+        f"{path}: edited since the stage {stage} created it; `dvc repro {stage}` creates it again"
+        for stage, entry in recorded.items()
         for out in entry.get("outs") or []
         for path in [out["path"]]
-        if any(path == dep or path.startswith(f"{dep}/") for dep in read)
+        if (not matching or any(path == dep or path.startswith(f"{dep}/") for dep in read_by_stage))
         and Path(path).exists()
         and not is_as_recorded(Path(path), out)
     ]

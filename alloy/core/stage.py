@@ -117,12 +117,12 @@ def _choose_report_delay(error: Exception) -> float:
 
 
 def _describe_edited_inputs(error: Exception) -> str | None:
-    """Return a message if inputs of the failed stage were edited after another stage had made them; else None.
+    """Return a message if inputs of what failed were edited after a stage had made them; else None.
 
     The error is first, since an edited input may have nothing to do with it.
     """
     edited = find_edited_inputs(_get_stage_name())
-    first = f"the stage failed with {type(error).__name__}: {error}; the cause may be an edited input:"
+    first = f"failed with {type(error).__name__}: {error}; the cause may be an edited input:"
     return str(join_errors([first, *edited])) if edited else None
 
 

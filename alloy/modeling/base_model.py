@@ -8,9 +8,9 @@ from pathlib import Path
 from alloy.core.files import InputError, Row, hash_files, write_folder, write_json
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.end_of_turn import add_stop_token, find_missing_stop_token
-from alloy.modeling.find_model import Check, find_model, list_model_files, require_hash
+from alloy.modeling.find_model import Check, find_model, require_hash
 from alloy.modeling.gguf_file import dequantize_gguf
-from alloy.modeling.model_folder import ORIGIN, write_hosted, write_reference
+from alloy.modeling.model_folder import ORIGIN, list_model_files, write_hosted, write_reference
 from alloy.modeling.settings import Checkpoint
 
 

@@ -201,7 +201,7 @@ def _may_hold_control_token(tokenizer: Any, content: str, first_letters: frozens
     """
     if first_letters & set(content):
         return True
-    normal = None if content.isascii() else _normalize_text(tokenizer, content)
+    normal = _normalize_text(tokenizer, content)
     return normal is not None and bool(first_letters & set(normal))
 
 

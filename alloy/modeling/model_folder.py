@@ -4,12 +4,15 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, Row, read_json, write_json
+from alloy.core.dvc_outputs import explain_restore
+from alloy.core.files import InputError, Row, hash_files, read_json, write_json
 from alloy.core.system_errors import is_system_error
 from alloy.modeling.architecture import load_config, read_context_length
+from alloy.modeling.load_errors import wrap_load_errors
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +56,10 @@ def read_origin(folder: str | Path) -> Row | None:
 
 
 def resolve_weights(folder: str | Path) -> str:
-    """Return the local path of the weights that are in `folder`, or that it refers to."""
+    """Return the local path of the weights that are in `folder`, or that it refers to.
+
+    Raises `InputError` if it refers to files of the hub's cache that changed since.
+    """
     folder = Path(folder)
     if model := read_hosted_name(folder):
         raise InputError(f"{folder}: {model} is hosted, so there are no weights; set infer.engine to openai or bedrock")
@@ -62,7 +68,30 @@ def resolve_weights(folder: str | Path) -> str:
             raise InputError(f"{folder}: no config.json; run `dvc repro` to create the model")
         return str(folder)
     reference = read_json(folder / REFERENCE)
-    return download_snapshot(reference["repository"], reference["revision"])
+    snapshot = download_snapshot(reference["repository"], reference["revision"])
+    if expected := reference.get("sha256"):
+        _require_same_files(snapshot, expected)
+    return snapshot
+
+
+def list_model_files(folder: Path) -> list[Path]:
+    """Return the files of a model, sorted: those that would be downloaded from the hub, without hidden files."""
+    return sorted(
+        file
+        for pattern in MODEL_FILES
+        for file in folder.rglob(pattern)
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+@lru_cache(maxsize=4)
+def _require_same_files(snapshot: str, expected: str) -> None:
+    """Raise `InputError` if the files in the hub's cache are not those that the stage `base` used."""
+    if (found := hash_files(Path(snapshot), list_model_files(Path(snapshot)))) != expected:
+        raise InputError(
+            f"{snapshot}: expected sha256 {expected}, got {found}: the files changed after the stage base; remove the "
+            "folder and `models/base`, and run `dvc repro`"
+        )
 
 
 def is_cached(repository: str, revision: str) -> bool:
@@ -159,38 +188,42 @@ def choose_device() -> "torch.device":
     return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def silence_deepspeed() -> None:
-    """Tell DeepSpeed that there is no GPU. Loading a model may import DeepSpeed, which would warn."""
-    import torch
-
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-
-
 def load_context_length(folder: str | Path) -> int:
     """Return the context length: the maximum number of tokens of prompt and answer together."""
-    return read_context_length(load_config(resolve_weights(folder)))
+    weights = resolve_weights(folder)
+    with wrap_load_errors(f"{folder}: config.json cannot be loaded", explain_restore(Path(folder))):
+        return read_context_length(load_config(weights))
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
     """Return the tokenizer. Raises `InputError` if it has no chat template."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(resolve_weights(folder), trust_remote_code=False)
+    weights = resolve_weights(folder)
+    with wrap_load_errors(f"{folder}: the tokenizer cannot be loaded", explain_restore(Path(folder))):
+        tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
     if tokenizer.chat_template is None:
         raise InputError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model")
     return tokenizer
 
 
 def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN401 (a PreTrainedModel)
-    """Return the model on the CPU. Only safetensors are loaded, and no code of the model is run."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
+    """Return the model on the CPU. Only safetensors are loaded, and no code of the model is run.
 
-    logging.disable_progress_bar()
-    return AutoModelForCausalLM.from_pretrained(
-        resolve_weights(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
-    )
+    Raises `InputError` if the files are damaged, or tensors are missing. transformers would fill these with random
+    numbers.
+    """
+    from transformers import AutoModelForCausalLM
+
+    weights, fix = resolve_weights(folder), explain_restore(Path(folder))
+    with wrap_load_errors(f"{folder}: the weights cannot be loaded", fix):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            weights, dtype=dtype, output_loading_info=True, use_safetensors=True, trust_remote_code=False
+        )
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        raise InputError(f"{folder}: {len(missing)} tensors are missing from the weights, such as {missing[0]}; {fix}")
+    return model
 
 
 def load_model(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":

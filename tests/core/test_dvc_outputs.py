@@ -67,6 +67,8 @@ def test_an_edited_output_is_found(project: Path) -> None:
     assert "`dvc repro score@base`" in line
     Path("data/split/b").write_text("c\n")
     assert [line.partition(":")[0] for line in find_edited_inputs("score")] == ["data/split"]
+    edited = {line.partition(":")[0] for line in find_edited_inputs("alloy")}  # a command may read any output
+    assert edited == {"data/split", "metrics/score/base.json"}
     shutil.rmtree("data/split")  # as in a new clone
     assert find_edited_inputs("score") == []
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 (full-width letters belong here)
 
+import json
 from typing import Any
 
 import pytest
@@ -123,6 +124,28 @@ def test_a_control_token_in_a_message_text_is_plain_text(tokenizer):
     (ids,) = encode(tokenizer, [rendered.cut_part(start, end)])
     assert find_control_tokens(tokenizer, ids) == []
     assert ids
+
+
+def test_a_normalizer_of_ascii_text_makes_no_control_token(tokenizer):
+    """Such a normalizer may be in any tokenizer.json. The text has no character of a control token before it."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    replacements = [("{", "<"), ("}", ">"), ("(", "["), (")", "]"), ("inst", "INST")]
+    state["normalizer"] = {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Replace", "pattern": {"String": pattern}, "content": content} for pattern, content in replacements
+        ],
+    }
+    changed = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        bos_token="<s>",
+        eos_token="</s>",
+        **({"unk_token": tokenizer.unk_token} if tokenizer.unk_token else {}),
+    )
+    changed.chat_template = TEMPLATE
+    prompts = [render_prompt(changed, [{"role": "user", "content": text}]) for text in ("plain", "a (inst) b {s}")]
+    plain, attacked = (find_control_tokens(changed, ids) for ids in encode(changed, prompts))
+    assert attacked == plain
 
 
 def test_training_answers_have_no_control_tokens(tokenizer):
