@@ -1,9 +1,10 @@
 """Convert a data set of any supported format to the canonical files that the other stages read.
 
 Reads   data/<folder>/: the data, and source.yaml, which describes it (docs/formats.md)
-Writes  data/prepared/<kind>/: comments.jsonl, taxonomy.csv, origin.json and lines.npy (the file and line of each row)
-        for `comments`; general.jsonl, origin.json, lines.npy, rejected.jsonl (bad rows, if they are left out) for
-        `general`; test.jsonl, dev.jsonl for `benchmark`; ifeval.jsonl for `instructions`; prompts.jsonl for `chat`
+Writes  data/prepared/<kind>/: comments.jsonl, taxonomy.csv, label_warnings.json (labels that look the same, if any),
+        origin.json and lines.npy (the file and line of each row) for `comments`; general.jsonl, origin.json,
+        lines.npy, rejected.jsonl (bad rows, if they are left out) for `general`; test.jsonl, dev.jsonl
+        for `benchmark`; ifeval.jsonl for `instructions`; prompts.jsonl for `chat`
 Run     dvc repro prepare@comments
 """
 

@@ -43,10 +43,15 @@ def find_project(folder: Path) -> Path | None:
 
 @app.callback()
 def require_project() -> None:
-    """Raise `InputError` unless this folder is a project; `--help` works everywhere."""
+    """Raise `InputError` unless this folder is a project whose YAML files DVC can parse; `--help` works everywhere."""
+    from alloy.core.dvc_repair import check_parsed_files
+
     here = Path.cwd()
     root = find_project(here)
-    if root == here or "--help" in sys.argv:
+    if "--help" in sys.argv:
+        return
+    if root == here:
+        check_parsed_files()
         return
     fix = f"run `cd {root}` first" if root else "change to the folder of a project first"
     raise InputError(f"{here}: no Alloy project here (params.yaml and dvc.yaml are missing); {fix}")

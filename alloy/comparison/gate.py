@@ -4,10 +4,14 @@ from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import get_base_and_tuned, has_enough_items
 from alloy.core.files import Row
+from alloy.scoring.bootstrap import MIN_ITEMS
 
 
 def find_exceeded_limits(lines: list[Row], gate: Gate) -> list[str]:
-    """Return one line per limit that is exceeded, or whose metric was not measured."""
+    """Return one line per limit that is exceeded, or that cannot be checked.
+
+    A metric cannot be checked if it was not measured, or on fewer items than `MIN_ITEMS`.
+    """
     by_name = {line["name"]: line for line in lines if line["change"] is not None}
     if not by_name:  # nothing was trained
         return []
@@ -20,14 +24,19 @@ def find_exceeded_limits(lines: list[Row], gate: Gate) -> list[str]:
                 "tasks of lm-eval, add the task to `general` in the profile)"
             )
             continue
+        if not has_enough_items(line):
+            broken.append(
+                f"params.yaml: gate.{name}: measured on {line['n']} items, at least {MIN_ITEMS} are needed to tell "
+                f"whether it got worse; test more items, or set gate.{name}: null"
+            )
+            continue
         lower_is_better = name in BY_NAME and not BY_NAME[name].higher_is_better
         change = line["change"]["value"]
         if (change if lower_is_better else -change) <= limit:
             continue
         base, tuned = get_base_and_tuned(line)
-        warning = "" if has_enough_items(line) else f" (too few items to tell: {line['n']})"
         broken.append(
             f"params.yaml: gate.{name}: {'rose' if lower_is_better else 'fell'} by {abs(base - tuned):.3f} "
-            f"({base:.3f} to {tuned:.3f}), expected at most {limit:g}{warning}; raise mix.ratio or lower train.lr"
+            f"({base:.3f} to {tuned:.3f}), expected at most {limit:g}; raise mix.ratio or lower train.lr"
         )
     return broken

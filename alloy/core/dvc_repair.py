@@ -32,18 +32,25 @@ DVC_COMMANDS = ("dvc", "alloy")  # one of these is in the command line of a proc
 CLOCK_SECONDS = 60.0  # the start of a process and the time of a file may differ by this much
 
 
-def repair_dvc(root: Path = Path()) -> list[str]:
-    """Repair DVC's own files in the project at `root`; return one line per damaged file.
+def check_parsed_files(root: Path = Path()) -> None:
+    """Raise `InputError` if DVC could not parse the YAML files of the project at `root`.
 
-    If another DVC process holds the locks of DVC, nothing is changed, and one line says so. Without DVC there is
-    nothing to repair. Merge conflict markers, which DVC does not report clearly, raise `InputError`. So does a YAML
-    file with more values than DVC can process.
+    DVC does not report merge conflict markers clearly, and never ends if aliases stand for too many values.
     """
     parsed = [*(root / name for name in PARSED_FILES), *sorted((root / "profiles").glob("*.yaml"))]
     require_resolved([root / "dvc.lock", *parsed])
     for file in parsed:
         if file.is_file():
             check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
+
+
+def repair_dvc(root: Path = Path()) -> list[str]:
+    """Repair DVC's own files in the project at `root`; return one line per damaged file.
+
+    If another DVC process holds the locks of DVC, nothing is changed, and one line says so. Without DVC there is
+    nothing to repair. Raises `InputError` if DVC could not parse its files.
+    """
+    check_parsed_files(root)
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []

@@ -14,6 +14,7 @@ _CONTROLS = re.compile(
     "\u2028\u2029"  # line and paragraph separators, which begin a line in some logs
     "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of text direction
     "\ud800-\udfff"  # unpaired surrogates, which cannot be encoded
+    "\ufffe\uffff"  # noncharacters, which XML does not allow
     "\U000e0000-\U000e007f"  # tags: invisible ASCII
     "]"
 )

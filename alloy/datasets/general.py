@@ -22,6 +22,7 @@ from alloy.formats.general import (
     check_general,
     count_unknown_keys,
     make_unknown_key_warnings,
+    normalize_names,
 )
 from alloy.formats.origin import write_origin
 from alloy.runtime.parallel import map_blocks
@@ -120,7 +121,7 @@ def convert_block(location: str, prefix: str, source: Source, name: str, block: 
 
 
 def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Counter[str]) -> Row:
-    """Return a canonical example; raise `ValueError` if the row is invalid.
+    """Return a canonical example with normalized source and category; raise `ValueError` if the row is invalid.
 
     Category, source, language and license of the row take precedence over those of source.yaml.
     """
@@ -135,7 +136,7 @@ def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Cou
             raise ValueError(error)
         count_unknown_keys(row, unknown)
         turns = [{key: turn[key] for key in KEPT_TURN_KEYS if key in turn} for turn in row["messages"]]
-        return {**{key: row[key] for key in KEYS if key in row}, "messages": turns}
+        return normalize_names({**{key: row[key] for key in KEYS if key in row}, "messages": turns})
     messages = choose_reader(source.row_layout)(row, source.columns)
     row_values = {key: row[key] for key in METADATA if isinstance(row.get(key), str) and row[key].strip()}
     if isinstance(category := row.get(source.columns.category), str) and category.strip():
@@ -147,7 +148,7 @@ def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Cou
         raise ValueError(error)
     known = frozenset(list_known_keys(source.row_layout, source.columns))
     unknown.update(find_unused_keys(row, source.row_layout, known))
-    return {key: example[key] for key in KEYS if key in example}
+    return normalize_names({key: example[key] for key in KEYS if key in example})
 
 
 def _list_defaults(source: Source) -> Row:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alloy.core.files import InputError, LocatedRows, Row, decode_text, read_lines, read_located_rows, write_jsonl
+from alloy.core.text import has_text, normalize_text
 from alloy.formats.parquet import read_parquet
 
 SOURCE = "https://huggingface.co/datasets/cais/mmlu"
@@ -83,17 +84,20 @@ def find_layout(raw: Path) -> tuple[Layout, dict[str, list[Path]]]:
 
 
 def check_question(row: Row) -> Row:
-    """Return the canonical `{subject, question, choices, answer}`; raise `ValueError` if it is invalid."""
-    subject, question, choices, answer = (row.get(field) for field in FIELDS)
-    for field, text in (("subject", subject), ("question", question)):
-        if not isinstance(text, str) or not text.strip():
+    """Return the canonical `{subject, question, choices, answer}`; raise `ValueError` if it is invalid.
+
+    The subject is normalized (`normalize_text`), because subjects are compared.
+    """
+    question, choices, answer = (row.get(field) for field in FIELDS[1:])
+    for field in ("subject", "question"):
+        if not has_text(row.get(field)):
             raise ValueError(f"`{field}` is missing or empty; download the file again")
     texts = [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
     if len(texts) != 4 or choices != texts:
         raise ValueError(f"expected four choices, got {len(texts)}; correct the row")
     if type(answer) is not int or not 0 <= answer < 4:
         raise ValueError(f"expected an answer from 0 to 3 (in CSV: A to D), got {answer!r}")
-    return dict(zip(FIELDS, (subject, question, choices, answer), strict=True))
+    return dict(zip(FIELDS, (normalize_text(row["subject"]), question, choices, answer), strict=True))
 
 
 def read_split(layout: Layout, files: list[Path]) -> list[Row]:

@@ -1,6 +1,6 @@
 """Inconsistent labels in comments that are all valid: they limit the F1 that a model can reach."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import numpy as np
 import orjson
@@ -54,7 +54,7 @@ def _format_labels(segment: Row) -> str:
 
 def describe_inconsistencies(comments: CheckedComments, contradictions: list[Row], file: object) -> list[str]:
     """Return warnings about emotions that differ only in case, and about contradictions, which `file` lists."""
-    return describe_emotions(comments.count_emotions()) + describe_contradictions(contradictions, file)
+    return describe_emotions(comments) + describe_contradictions(contradictions, file)
 
 
 def describe_contradictions(contradictions: list[Row], file: object) -> list[str]:
@@ -71,14 +71,20 @@ def describe_contradictions(contradictions: list[Row], file: object) -> list[str
     ]
 
 
-def describe_emotions(counts: Counter[str]) -> list[str]:
-    """Return a warning for each group of emotions that differ only in case."""
+def describe_emotions(comments: CheckedComments) -> list[str]:
+    """Return a warning for each group of emotions that differ only in case, with the id of one comment for each."""
+    counts = comments.count_emotions()
     spellings: dict[str, list[str]] = defaultdict(list)
     for emotion in sorted(counts):
         spellings[emotion.casefold()].append(emotion)
     return [
-        f"emotions {', '.join(f'{emotion!r} ({counts[emotion]} segments)' for emotion in group)} differ only in case "
-        f"and count as {len(group)} emotions; write them the same way if they are one"
+        f"emotions {', '.join(_describe_emotion(comments, emotion, counts[emotion]) for emotion in group)} differ only "
+        f"in case and count as {len(group)} emotions; write them the same way if they are one"
         for group in spellings.values()
         if len(group) > 1
     ]
+
+
+def _describe_emotion(comments: CheckedComments, emotion: str, count: int) -> str:
+    segments = "1 segment" if count == 1 else f"{count} segments"
+    return f"{emotion!r} ({segments}, first in comment {comments.find_emotion(emotion)!r})"

@@ -58,8 +58,12 @@ class CheckedComments:
         return fold_text(orjson.loads(self.rows[index])["text"])
 
     def count_emotions(self) -> Counter[str]:
-        """Return the number of segments with each emotion."""
+        """Return the number of segments with each emotion, in the order of the emotions' first comments."""
         return Counter(chain.from_iterable(self.emotions))
+
+    def find_emotion(self, emotion: str) -> str:
+        """Return the id of the first comment with an emotion."""
+        return self.read_id(next(index for index, names in enumerate(self.emotions) if emotion in names))
 
     def describe_task(self, taxonomy: Taxonomy) -> Row:
         """Return the task that the data defines: levels, emotions, whether segments have a `content`, and sizes."""

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from alloy.commands.app import app
+from alloy.core.files import InputError
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/commands.md"
@@ -280,3 +281,20 @@ def test_revisions_are_completed_and_outside_a_repository_nothing_is(
 
 def test_the_scripts_of_completion_are_shown() -> None:
     assert {"--install-completion", "--show-completion"} <= set(show_help(()).split())
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml", "profiles/demo.yaml"])
+@pytest.mark.parametrize("command", [["review", "main"], ["check", "lock"], ["check", "cache"], ["trace", "1"]])
+def test_every_command_refuses_yaml_that_dvc_cannot_parse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["alloy", *command])
+    Path("profiles").mkdir()
+    for name in ("params.yaml", "dvc.yaml", "profiles/demo.yaml"):
+        Path(name).write_text("a: 1\n")
+    bomb = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))]
+    Path(file).write_text("\n".join(bomb))
+    error = CliRunner().invoke(app, command).exception
+    assert isinstance(error, InputError)
+    assert str(error).startswith(f"{file}:")

@@ -235,5 +235,19 @@ def test_every_broken_limit_has_a_line_with_its_fix() -> None:
         assert all(key in line.partition(";")[2] for key in ("mix.ratio", "train.lr"))
 
 
+@pytest.mark.parametrize("lost", [0, 50])
+@pytest.mark.parametrize("items", [29, 30])
+def test_a_limit_is_not_checked_with_too_few_items(lost: int, items: int) -> None:
+    lines = compare(make_metrics(acc=80 - lost))
+    for line in lines:
+        line["n"] = items
+    broken = find_exceeded_limits(lines, make_gate({"mmlu.acc": 0.05}))
+    if items < 30:
+        (found,) = broken
+        assert found.startswith("params.yaml: gate.mmlu.acc: measured on 29 items, at least 30 ")
+    else:
+        assert len(broken) == (lost > 0)
+
+
 def test_without_a_trained_model_no_limit_is_broken() -> None:
     assert find_exceeded_limits(compare(({}, {}), base=make_svm_metrics()), make_gate(ZERO_LIMITS)) == []

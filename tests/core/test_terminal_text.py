@@ -26,6 +26,7 @@ ESCAPED_TEXTS = {
     "a\u2028b\u2029": "a\\u2028b\\u2029",
     "\U000e0041": "\\udb40\\udc41",
     "\ud800": "\\ud800",
+    "a\ufffe\uffff": "a\\ufffe\\uffff",
 }
 UNCHANGED_TEXTS = [
     "Größe: 3 °C\n\tnext",

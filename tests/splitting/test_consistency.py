@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,12 @@ def test_without_copies_there_are_no_contradictions(tmp_path: Path) -> None:
     assert describe_contradictions([], "file") == []
 
 
-def test_emotions_that_differ_only_in_case_give_a_warning_with_their_counts() -> None:
-    (line,) = describe_emotions(Counter({"anger": 30, "Anger": 12, "joy": 3, "ANGER": 1}))
-    assert re.findall(r"'(\w+)' \((\d+) ", line) == [("ANGER", "1"), ("Anger", "12"), ("anger", "30")]
+def test_emotions_that_differ_only_in_case_give_a_warning_with_their_counts_and_places(tmp_path: Path) -> None:
+    emotions = [*["anger"] * 3, *["Anger"] * 2, "joy", "ANGER"]
+    rows = [make_row(f"c{number}", f"text {number}", "Price") for number in range(len(emotions))]
+    for row, emotion in zip(rows, emotions, strict=True):
+        row["segments"][0]["emotion"] = emotion
+    (line,) = describe_emotions(check_comments(tmp_path, *rows))
+    found = re.findall(r"'(\w+)' \((\d+) segments?, first in comment '(\w+)'\)", line)
+    assert found == [("ANGER", "1", "c6"), ("Anger", "2", "c3"), ("anger", "3", "c0")]
     assert "joy" not in line
