@@ -1,6 +1,7 @@
 """Turn an answer to a multiple-choice question into classes of tokens, for the rules of `read_choice`.
 
-Each token becomes one character, its class. With letters A to D, "The answer is not A but C." becomes "LFNVXABA.L".
+Each token becomes one character, the code of its class. The rules are regular expressions over these codes, written
+with the names of the classes: `compile_rule("[noun right] is")` finds "answer is" and "correct would".
 """
 
 import re
@@ -11,45 +12,65 @@ from alloy.core.text import normalize_text
 LETTERS = string.ascii_uppercase
 UNKNOWN = -1  # more than one choice, or a letter after the last one
 
-# Classes of tokens. The others are: A and a, a letter of a choice; T, the text of a choice; L, the start or the end of
-# a line; w, any other word or operator. An underscore stands for a space.
+# The words and marks of each class. An underscore stands for a space.
 CLASSES = {
-    "N": "answer option choice letter solution response ans",
-    "V": "is was be been would must should could can may might will has seems does do did equals",
-    "P": "are were",
-    "R": "correct right",
-    "r": "best true",
-    "W": "wrong incorrect false untrue impossible excluded eliminated ruled exclude eliminate rule",
-    "X": "not never cannot hardly neither nor",  # and words in -n't
+    "noun": "answer option choice letter solution response ans",
+    "is": "is was be been would must should could can may might will has seems does do did equals",
+    "are": "are were",
+    "right": "correct right",
+    "best": "best true",
+    "wrong": "wrong incorrect false untrue impossible excluded eliminated ruled exclude eliminate rule",
+    "not": "not never cannot hardly neither nor",  # and words in -n't
     # Hypothetical: what follows is neither chosen nor rejected.
-    "H": "if unless whether except another other unlike rather_than instead_of other_than "
+    "if": "if unless whether except another other unlike rather_than instead_of other_than "
     "anything_but everything_but all_but",
-    "B": "but",
-    "I": "yes sure ok okay well course wait hmm",  # can open an answer
-    "n": "no",
-    "i": "it this that it's that's think believe say guess choose pick select go going",  # can come before a choice
-    "s": "so thus hence therefore",
-    "c": "because since as for which given due from in on",  # can come after a choice
-    "F": "a an the my our its most likely very also only just both either always indeed to of with final",  # and in -ly
-    "o": "or maybe possibly perhaps / | &",
-    ",": ", ; and",
-    ".": ". ! \u2026",
-    "?": "?",
-    ":": ": - \u2013 \u2014",
-    "=": "= => -> \u2192 \u21d2",
-    "<": "( [",
-    ">": ") ]",
-    "w": "+ * < > ^ ~ % \u00d7 \u00f7 \u00b7",
+    "but": "but",
+    "yes": "yes sure ok okay well course wait hmm",  # can open an answer
+    "no": "no",
+    "it": "it this that it's that's think believe say guess choose pick select go going",  # can come before a choice
+    "so": "so thus hence therefore",
+    "because": "because since as for which given due from in on",  # can come after a choice
+    "filler": "a an the my our its most likely very also only just both either always indeed to of with final",  # + -ly
+    "or": "or maybe possibly perhaps / | &",
+    "comma": ", ; and",
+    "period": ". ! \u2026",
+    "question": "?",
+    "colon": ": - \u2013 \u2014",
+    "arrow": "= => -> \u2192 \u21d2",
+    "open": "( [",
+    "close": ") ]",
+    "word": "+ * < > ^ ~ % \u00d7 \u00f7 \u00b7",  # and all words without a class
+    "capital": "",  # the letter of a choice, as it is shown
+    "small": "",  # the letter of a choice, in lower case
+    "text": "",  # the text of a choice
+    "line": "",  # the start or the end of a line
 }
-CLASS_OF = {word.replace("_", " "): name for name, words in CLASSES.items() for word in words.split()} | {"\n": "L"}
-PHRASES = "|".join(word for word in CLASS_OF if " " in word)
+CODES = dict(zip(CLASSES, string.ascii_letters, strict=False))
+LETTER_CODES = {CODES["capital"], CODES["small"]}
+CHOICE_CODES = {*LETTER_CODES, CODES["text"]}
+NAME = re.compile("[a-z]{2,}")
+
+
+def compile_rule(rule: str) -> re.Pattern[str]:
+    """Return a regular expression over the codes of classes; `rule` has their names. Spaces are ignored."""
+    return re.compile(NAME.sub(lambda name: CODES[name[0]], rule).replace(" ", ""))
+
+
+CODE_OF = {word.replace("_", " "): CODES[name] for name, words in CLASSES.items() for word in words.split()}
+CODE_OF["\n"] = CODES["line"]
+PHRASES = "|".join(word for word in CODE_OF if " " in word)
 # A word includes what is attached to it, so `B-cells`, `C++`, `C=O`, `D's` and `f(A)` contain no letter of a choice.
 TOKEN = re.compile(
     rf"^[*\u2022>#]+ |\b(?:{PHRASES})\b|[-=]>"
     r"|[~\u00ac\u00b0@#\\+-]?\w+(?:[-\u2010\u2011\u2013'.=^/|&(*\u00b7\u00d7]+\w+)*[+#^']*|\n|\S",
     re.M | re.I,
 )
-LETTER_END = re.compile(r"[>.L?:,oBcsXHAa<]")  # what can follow a letter that names a choice
+# What can follow a letter that names a choice.
+FOLLOWING = "close period line question colon comma or but because so not if capital small open"
+LETTER_END = compile_rule(f"[{FOLLOWING}]")
+ARTICLE = compile_rule(f"[capital small] (?![{FOLLOWING} is are])")  # A dog, B cells
+LABELED_TEXT = compile_rule("([capital small] (?:close [period colon]? | [period colon open])) text")  # B. Venus
+LABELED_LETTER = compile_rule(r"(line [capital small] period) [capital small] (?=line)")  # A. D
 
 # Full-width characters, curly apostrophes and the minus sign, as they are in ASCII.
 PLAIN_FORMS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | str.maketrans("\u2018\u2019\u2212", "''-")
@@ -68,7 +89,7 @@ MARKUP = [
 
 
 def classify_answer(text: str, choices: list[str], letter_count: int) -> tuple[str, dict[int, int]]:
-    """Return the classes of the tokens of an answer, and the choice at each position with class A, a or T.
+    """Return the codes of the tokens of an answer, and the choice at the position of each letter or text of a choice.
 
     Algorithm:
 
@@ -78,40 +99,39 @@ def classify_answer(text: str, choices: list[str], letter_count: int) -> tuple[s
     4. What a letter labels is not a choice of its own: "B. Venus", "A. D".
     """
     answer = _clean(text)
-    names, choice_at, done = ["L"], dict[int, int](), 0
+    codes, choice_at, done = CODES["line"], dict[int, int](), 0
     for start, end, choice in [*_find_texts(answer, choices, letter_count), (len(answer), len(answer), None)]:
         for token in TOKEN.finditer(answer, done, start):
-            name = _classify_token(token[0], letter_count)
-            if name in ("A", "a"):
+            code = _classify_token(token[0], letter_count)
+            if code in LETTER_CODES:
                 index = LETTERS.index(token[0].upper())
-                choice_at[len(names)] = index if index < letter_count else UNKNOWN
-            names += name
+                choice_at[len(codes)] = index if index < letter_count else UNKNOWN
+            codes += code
         if choice is not None:
-            choice_at[len(names)] = choice
-            names += "T"
+            choice_at[len(codes)] = choice
+            codes += CODES["text"]
         done = end
-    classes = "".join(names) + "L"
-    classes = re.sub(rf"[Aa](?!{LETTER_END.pattern}|[VP])", "F", classes)
-    classes = re.sub(r"([Aa](?:>[.:]?|[.:<]))T", r"\1w", classes)
-    classes = re.sub(r"(L[Aa]\.)[Aa](?=L)", r"\1w", classes)
-    return classes, {position: choice for position, choice in choice_at.items() if classes[position] in "AaT"}
+    codes = ARTICLE.sub(CODES["filler"], codes + CODES["line"])
+    for rule in (LABELED_TEXT, LABELED_LETTER):
+        codes = rule.sub(rf"\1{CODES['word']}", codes)
+    return codes, {position: choice for position, choice in choice_at.items() if codes[position] in CHOICE_CODES}
 
 
 def _classify_token(token: str, letter_count: int) -> str:
-    """Return the class of a token, or an empty string if it has no influence, such as a bullet."""
+    """Return the code of a token, or an empty string if it has no influence, such as a bullet."""
     word = token.lower()
     if letter_count and len(token) == 1 and token in string.ascii_letters and word != "i":  # I is a pronoun
         if token in LETTERS:
-            return "A"
+            return CODES["capital"]
         if LETTERS.index(token.upper()) < letter_count:
-            return "a"
-    if word in CLASS_OF:
-        return CLASS_OF[word]
+            return CODES["small"]
+    if word in CODE_OF:
+        return CODE_OF[word]
     if word.endswith("n't"):
-        return "X"
+        return CODES["not"]
     if word.endswith("ly"):
-        return "F"
-    return "w" if any(map(str.isalnum, word)) else ""
+        return CODES["filler"]
+    return CODES["word"] if any(map(str.isalnum, word)) else ""
 
 
 def _find_texts(answer: str, choices: list[str], letter_count: int) -> list[tuple[int, int, int]]:

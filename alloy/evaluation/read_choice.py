@@ -5,8 +5,8 @@ There are two readings of the same answer:
 - Strict: the answer is the letter or the text of a choice and nothing else. Case and a final period do not matter.
 - Lenient: the answer names one choice, as in "The answer is C", "C) flesh eaters" or "It is called photosynthesis."
 
-The lenient rules are short regular expressions over classes of tokens (`answer_tokens.CLASSES`), so that they need not
-list the spellings of each statement. An answer that names two choices and does not settle on one names none.
+The lenient rules are regular expressions over classes of tokens (`answer_tokens.CLASSES`), so that they need not list
+the spellings of each statement. An answer that names two choices and does not settle on one names none.
 """
 
 import re
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from alloy.core.text import lower_text, normalize_text
-from alloy.evaluation.answer_tokens import LETTER_END, LETTERS, UNKNOWN, classify_answer
+from alloy.evaluation.answer_tokens import CODES, LETTER_END, LETTERS, UNKNOWN, classify_answer, compile_rule
 
 __all__ = ["LETTERS", "read_choice", "read_letter", "read_strict", "read_text"]
 
@@ -22,22 +22,44 @@ JSON_START = re.compile(r"\s*(?:\{|\[\s*[\[{\"\]])")
 THINK_START = re.compile(r"<think(?:ing)?>")
 THINK_END = re.compile(r"</think(?:ing)?>")
 
+CHOICE = "[capital small text]"
 # What comes before a choice. The lengths are limited, so that the time is linear in the length of the answer.
 WINDOW = 24
-STATEMENT = re.compile(r"[NR][wFIi]{0,8}[VP:=]L?[VP:=FNi<]{0,8}$")  # the answer to this is clearly (
-NEGATION = re.compile(r"[XW][^.?LB,sAaT]{0,10}$")  # not the; the wrong answer is
-HYPOTHESIS = re.compile(r"H[^.?LB,sAaT]{0,10}$")  # if the answer is; rather than
-LABEL = re.compile(r"(?:L[In.,:Fo]{0,6}|[iBN]|[sn],?)[:=<FNiVs]{0,6}$")  # Sure! Option; therefore, it is
-LINE_START = re.compile(r"L[:<]{0,2}$")
+SAME_CLAUSE = "[^period question line but comma so capital small text]{0,10}"
+STATEMENT = compile_rule(  # the answer to this is clearly (
+    "[noun right] [word filler yes it]{0,8} [is are colon arrow] line? [is are colon arrow filler noun it open]{0,8} $"
+)
+NEGATION = compile_rule(f"[not wrong] {SAME_CLAUSE} $")  # not the; the wrong answer is
+HYPOTHESIS = compile_rule(f"if {SAME_CLAUSE} $")  # if the answer is; rather than
+LABEL = compile_rule(  # Sure! Option; therefore, it is
+    "(?:line [yes no period comma colon filler or]{0,6} | [it but noun] | [so no] comma?)"
+    "[colon arrow open filler noun it is so]{0,6} $"
+)
+LINE_START = compile_rule("line [colon open]{0,2} $")
 # What comes after a choice.
-CONFIRMATION = re.compile(r">*(?:[VP][VF]{0,4}(?:N|[Rr](?!w))|[:<]F{0,2}[Rr](?![NwV]))(?!w{0,3}\?)")  # is right
-# is not; cannot; : wrong; ? No,
-REJECTION = re.compile(r">*(?:[VP][VF]{0,4}[XW]|X(?![FN]*[AaT])|[:<]F*W|[.?](?:I,)?n[.,])")
-QUESTION = re.compile(r">*\?")
-LIST_TEXT = re.compile(r">[.:]?[^.L]|[.:][^.L]")  # . Venus; ) Venus
+CONFIRMATION = compile_rule(  # is the answer; is right; (correct)
+    "close* (?:[is are] [is filler]{0,4} (?:noun | [right best] (?!word))"
+    "| [colon open] filler{0,2} [right best] (?![noun word is]))"
+    "(?!word{0,3} question)"
+)
+REJECTION = compile_rule(  # is not; cannot; : wrong; ? No,
+    "close* (?:[is are] [is filler]{0,4} [not wrong]"
+    f"| not (?![filler noun]* {CHOICE})"
+    "| [colon open] filler* wrong"
+    "| [period question] (?:yes comma)? no [period comma])"
+)
+QUESTION = compile_rule("close* question")
+LIST_TEXT = compile_rule("close [period colon]? [^period line] | [period colon] [^period line]")  # . Venus; ) Venus
 # What joins two choices.
-JOINT = re.compile(r"(?:[.:<][wFT]{1,6}>?o|[<>,o])[<>,oF]*|F*")  # or; , maybe the; (Mercury) or
-LIST_JOINT, LIST_JOINT_END = re.compile(r"\.|\.?L"), re.compile(r"\.?L|\.[Aa]")  # "A. B. C." or one letter per line
+JOINT = compile_rule(  # or; , maybe the; (Mercury) or
+    "(?:[period colon open] [word filler text]{1,6} close? or | [open close comma or]) [open close comma or filler]*"
+    "| filler*"
+)
+LIST_JOINT = compile_rule("period | period? line")  # "A. B. C." or one letter per line
+LIST_JOINT_END = compile_rule("period? line | period [capital small]")
+IS_NEXT = compile_rule("close* is")
+# The first sentence, after words such as "Sure!". After a colon, it goes on in the next line.
+FIRST_SENTENCE = compile_rule("line [yes no filler period comma colon]* (?:[^period question line] | (?<=colon) line)*")
 
 Status = Literal["rejected", "stated", "listed", "label", "weak", "other"]
 
@@ -94,7 +116,7 @@ def _read_answer(text: str, choices: list[str], letter_count: int) -> int | None
     Algorithm:
 
     1. Classify the tokens, and group choices that are joined. A group of different choices is UNKNOWN: "A or B".
-    2. Judge each group by the classes before and after it (`_judge`).
+    2. Judge each group by the classes of the tokens before and after it (`_judge`).
     3. The last statement decides ("the answer is B", "B is right"), unless its choice is rejected after it.
     4. Otherwise, letters that label the answer decide ("B. Venus", "I think B"). Labels of a list with several items
        do not count, since the answer repeats the options.
@@ -104,15 +126,15 @@ def _read_answer(text: str, choices: list[str], letter_count: int) -> int | None
     answer = _drop_reasoning(text)
     if JSON_START.match(answer):
         return None
-    classes, choice_at = classify_answer(answer, choices, letter_count)
-    sentence = re.match(r"L[InF.,:]*(?:[^.?L]|(?<=:)L)*", classes)  # the first one, after words such as "Sure!"
+    codes, choice_at = classify_answer(answer, choices, letter_count)
+    sentence = FIRST_SENTENCE.match(codes)
     sentence_end = sentence.end() if sentence else 0
     stated: int | None = None
     named: dict[Status, set[int]] = {"rejected": set(), "listed": set(), "label": set(), "weak": set(), "other": set()}
-    for group in _group_choices(classes, choice_at):
+    for group in _group_choices(codes, choice_at):
         members = {choice_at[position] for position in group}
         choice = next(iter(members)) if len(members) == 1 else UNKNOWN
-        status = _judge(classes, group[0], group[-1] + 1, sentence_end)
+        status = _judge(codes, group[0], group[-1] + 1, sentence_end)
         if status == "stated":
             stated = choice
         elif status == "rejected":
@@ -127,10 +149,10 @@ def _read_answer(text: str, choices: list[str], letter_count: int) -> int | None
     return remaining.pop() if len(remaining) == 1 and UNKNOWN not in remaining else None
 
 
-def _judge(classes: str, start: int, end: int, sentence_end: int) -> Status:
-    """Return the status of the choice, or of the joined choices, at `start` to `end` in the classes of an answer."""
-    before, after = classes[max(0, start - WINDOW) : start], classes[end : end + WINDOW]
-    is_text = classes[start] == "T"
+def _judge(codes: str, start: int, end: int, sentence_end: int) -> Status:
+    """Return the status of the choice, or of the joined choices, at `start` to `end` in the codes of an answer."""
+    before, after = codes[max(0, start - WINDOW) : start], codes[end : end + WINDOW]
+    is_text = codes[start] == CODES["text"]
     if NEGATION.search(before) or REJECTION.match(after):
         return "rejected"
     if HYPOTHESIS.search(before):
@@ -140,7 +162,7 @@ def _judge(classes: str, start: int, end: int, sentence_end: int) -> Status:
     if is_text:
         is_stated = STATEMENT.search(before) and not QUESTION.match(after)
         return "stated" if is_stated else "weak" if start < sentence_end else "other"
-    if not LETTER_END.match(classes, start + 1):
+    if not LETTER_END.match(codes, start + 1):
         return "other"
     if LINE_START.search(before) and LIST_TEXT.match(after):
         return "listed"
@@ -148,14 +170,14 @@ def _judge(classes: str, start: int, end: int, sentence_end: int) -> Status:
         return "stated"
     if LABEL.search(before):
         return "label"
-    return "weak" if before.endswith("<") and after.startswith(">") else "other"
+    return "weak" if before.endswith(CODES["open"]) and after.startswith(CODES["close"]) else "other"
 
 
-def _group_choices(classes: str, positions: Iterable[int]) -> Iterator[list[int]]:
+def _group_choices(codes: str, positions: Iterable[int]) -> Iterator[list[int]]:
     """Yield the positions of choices, in groups of those that are joined: "A or B", "B, C and D", "Venus (B)"."""
     group: list[int] = []
     for position in positions:
-        if group and not _are_joined(classes, group[-1], position):
+        if group and not _are_joined(codes, group[-1], position):
             yield group
             group = []
         group.append(position)
@@ -163,12 +185,12 @@ def _group_choices(classes: str, positions: Iterable[int]) -> Iterator[list[int]
         yield group
 
 
-def _are_joined(classes: str, first: int, second: int) -> bool:
-    between, after = classes[first + 1 : second][:WINDOW], classes[second + 1 : second + 1 + WINDOW]
+def _are_joined(codes: str, first: int, second: int) -> bool:
+    between, after = codes[first + 1 : second][:WINDOW], codes[second + 1 : second + 1 + WINDOW]
     if LIST_JOINT.fullmatch(between):
         return LIST_JOINT_END.match(after) is not None
     # In "The answer is B and C is wrong", C begins a new statement.
-    return JOINT.fullmatch(between) is not None and ("o" in between or not re.match(r">*V", after))
+    return JOINT.fullmatch(between) is not None and (CODES["or"] in between or not IS_NEXT.match(after))
 
 
 def _drop_reasoning(text: str) -> str:

@@ -143,6 +143,12 @@ def test_a_missing_split_is_named_in_the_error(raw: Path, write: Writer, present
     assert re.match(rf"data/mmlu/raw: .*\b{absent} files", read_error())
 
 
+def test_subjects_that_look_the_same_are_one_subject(raw: Path) -> None:
+    write_jsonl_file(raw, "test", TEST)
+    write_jsonl_file(raw, "dev", [{**row, "subject": f" {row['subject']}\u200b"} for row in DEV])
+    assert read_converted() == EXPECTED_SPLITS
+
+
 def test_a_subject_without_dev_questions_is_named_in_the_error(raw: Path) -> None:
     write_jsonl_file(raw, "test", TEST)
     write_jsonl_file(raw, "dev", DEV[:1])
