@@ -1,6 +1,9 @@
 """Check whether a Hugging Face folder can be a base model, before anything else is done with it."""
 
-from collections.abc import Iterable
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from alloy.modeling.load_errors import load_foreign_tokenizer, wrap_load_errors
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 # Formats of weights that may run code when they are loaded (pickle), or that torch cannot read.
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx")
+TEMPLATE_SECONDS = 60.0  # a chat template renders a question in milliseconds
 SIZES = (
     "vocab_size",
     "hidden_size",
@@ -52,8 +56,9 @@ def check_config_and_tokenizer(folder: Path, location: str) -> None:
         config = load_config(folder)
     _check_sizes(get_text_config(config), location)
     tokenizer = load_foreign_tokenizer(folder, location)
-    _check_chat(tokenizer, location)
-    find_missing_stop_token(folder, location)
+    with _limit_rendering(TEMPLATE_SECONDS):
+        _check_chat(tokenizer, location)
+        find_missing_stop_token(folder, location)
     _check_tokens(tokenizer, get_text_config(config), location)
 
 
@@ -192,6 +197,28 @@ def _check_chat(tokenizer: Any, location: str) -> None:  # noqa: ANN401 (each mo
         render_prompt(tokenizer, QUESTION)
     except RenderError as error:
         raise InputError(f"{location}: {TEMPLATE_FILE}: {error}; {FIX}") from None
+
+
+@contextmanager
+def _limit_rendering(seconds: float) -> Iterator[None]:
+    """Raise `RenderError` in the `with` block after some seconds: the loops of a template may be almost endless.
+
+    Only the main thread can be interrupted; in others, there is no limit.
+    """
+
+    def stop(*_: object) -> None:
+        raise RenderError(f"the chat template did not render a question within {seconds:g} seconds")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _check_tokens(tokenizer: Any, sizes: Any, location: str) -> None:  # noqa: ANN401 (each model has its own class)

@@ -255,6 +255,15 @@ def add_token(folder: Path, token: str, *, special: bool) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def test_a_template_with_almost_endless_loops_is_an_error_of_one_line(project, monkeypatch):
+    monkeypatch.setattr("alloy.modeling.check_folder.TEMPLATE_SECONDS", 0.2)
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    (write_model(project / "given") / "chat_template.jinja").write_text(CHATML + loop + PROMPT)
+    line = read_error(path="given")
+    assert line.startswith("model.path: given: chat_template.jinja: ")
+    assert "0.2 seconds" in line
+
+
 @pytest.mark.parametrize(("special", "in_template"), [(False, False), (True, True)], ids=["a word", "in the template"])
 def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings_is_refused(project, special, in_template):
     folder = write_model(project / "given")
