@@ -260,7 +260,7 @@ def test_a_template_with_almost_endless_loops_is_an_error_of_one_line(project, m
     loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     (write_model(project / "given") / "chat_template.jinja").write_text(CHATML + loop + PROMPT)
     line = read_error(path="given")
-    assert line.startswith("model.path: given: chat_template.jinja: ")
+    assert line.startswith("model.path: given: chat_template.jinja")
     assert "0.2 seconds" in line
 
 
