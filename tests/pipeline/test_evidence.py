@@ -17,7 +17,7 @@ TINY = {
     "title": "The smallest scale",
     "questions": ["Does every stage go into the record?"],
     "settings": {"profile": "smoke", "mix.budget": "keep_customer"},
-    "configurations": {"ratio 0": {"mix.ratio": 0.0}, "LoRA": {"mix.ratio": 0.25, "train.method": "lora"}},
+    "configurations": {"LoRA": {"mix.ratio": 0.25, "train.method": "lora"}},
     "seeds": [0],
 }
 
@@ -46,32 +46,29 @@ def run_evidence(folder: Path, *options: str) -> str:
     return result.stdout
 
 
-def copy_results(project: Path, copy: Path) -> None:
-    """Clone a project, with its DVC cache and its records, which git does not track yet."""
+def copy_project(project: Path, copy: Path) -> None:
+    """Clone a project, with its DVC cache."""
     subprocess.run(["git", "clone", "-q", str(project), str(copy)], check=True)
-    for name in (".dvc/cache", "docs/evidence/partial/tiny"):
-        shutil.copytree(project / name, copy / name)
+    shutil.copytree(project / ".dvc/cache", copy / ".dvc/cache")
 
 
 def test_a_killed_run_in_another_clone_gives_the_same_result(tmp_path: Path) -> None:
     project, copy = make_project(tmp_path / "one"), tmp_path / "other"
-    assert run_evidence(project, "--only", "ratio 0").count("Running stage 'mmlu@base'") == 1
-    assert list_records(project, "tiny") == ["ratio-0-seed-0"]
-    copy_results(project, copy)
+    killed = kill_at(project, "train: needs about", 1, *EVIDENCE, "tiny")
+    assert killed.count("Running stage 'mix'") == 1
+    assert list_records(project, "tiny") == []
+    copy_project(project, copy)
 
-    assert run_evidence(project).count("Running stage 'mmlu@base'") == 0
-    assert list_records(project, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
+    for folder in (project, copy):
+        assert run_evidence(folder).count("Running stage 'mix'") == 0
+        assert list_records(folder, "tiny") == ["lora-seed-0"]
+    assert read_results(copy, "tiny") == read_results(project, "tiny")
+
     found = read_results(project, "tiny")["configurations"]
     for name in ("voc.f1_full", "leak", "mmlu.cloze_acc_norm", "mmlu.generated_acc", "ifeval.prompt_strict", "loss.kl"):
         assert {"n", "base", "tuned", "change"} <= found[0]["metrics"][name].keys(), name
     assert "over_svm" in found[0]["metrics"]["voc.f1_full"]
     assert read_results(project, "tiny")["answers"]["prompt"] == "What is the capital of France?"
-    for name in list_records(project, "tiny"):
-        path = project / f"docs/evidence/partial/tiny/{name}.json"
-        assert path.stat().st_size < 200_000
-        assert read_json(path)["train"]["steps"] == 8
-
-    kill_at(copy, "train: needs about", 1, *EVIDENCE, "tiny")
-    assert list_records(copy, "tiny") == ["ratio-0-seed-0"]
-    run_evidence(copy)
-    assert read_results(copy, "tiny") == read_results(project, "tiny")
+    path = project / "docs/evidence/partial/tiny/lora-seed-0.json"
+    assert path.stat().st_size < 200_000
+    assert read_json(path)["train"]["steps"] == 8
