@@ -39,10 +39,11 @@ def test_without_limits_the_gate_passes(project: Path, capsys: pytest.CaptureFix
     assert re.fullmatch(r"gate: .*\b0 limits.*", capsys.readouterr().out.splitlines()[-1])
 
 
-def test_a_broken_limit_on_too_few_items_names_their_number(project: Path) -> None:
-    write_metrics({"tuned": make_metrics(chat=12)})
+@pytest.mark.parametrize("leaks", [0, 12])
+def test_a_limit_on_too_few_items_fails_the_stage_and_names_their_number(project: Path, leaks: int) -> None:
+    write_metrics({"tuned": make_metrics(chat=leaks)})
     Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*\b12\b"):
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: measured on 12 items, .*\b30\b"):
         run_gate()
 
 
