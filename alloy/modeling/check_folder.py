@@ -11,7 +11,7 @@ from alloy.core.files import InputError, read_json
 from alloy.modeling.architecture import get_text_config, load_config
 from alloy.modeling.chat_template import RenderError, render_example, render_prompt
 from alloy.modeling.end_of_turn import ANSWER, FIX, QUESTION, TEMPLATE_FILE, find_missing_stop_token
-from alloy.modeling.load_errors import load_foreign_tokenizer, wrap_load_errors
+from alloy.modeling.load_errors import load_foreign_tokenizer, require_all_tensors, wrap_load_errors
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 # Formats of weights that may run code when they are loaded (pickle), or that torch cannot read.
@@ -169,11 +169,7 @@ def _check_tensors(folder: Path, location: str) -> None:
             trust_remote_code=False,
         )
     _, info = loaded
-    if missing := sorted(info["missing_keys"]):
-        raise InputError(
-            f"{location}: {len(missing)} tensors of the architecture in {CONFIG} are missing, such as {missing[0]}; "
-            "download the model again"
-        )
+    require_all_tensors(info, location, "download the model again")
     if mismatched := sorted(info["mismatched_keys"]):
         name, actual, expected = mismatched[0]
         raise InputError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError
-from alloy.modeling.load_errors import silence_deepspeed
+from alloy.modeling.load_errors import require_all_tensors, silence_deepspeed
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend
@@ -129,10 +129,7 @@ def dequantize_gguf(file: Path, folder: Path, location: str) -> None:
             trust_remote_code=False,
         )
     loaded, info = result
-    if missing := sorted(info["missing_keys"]):
-        raise InputError(
-            f"{location}: {len(missing)} tensors are missing, such as {missing[0]}; download the file again"
-        )
+    require_all_tensors(info, location, "download the file again")
     config: Any = loaded.config
     values = {key: value for key, value in config.to_dict().items() if key not in NOT_SAVED}
     with torch.device("meta"):  # no memory for weights: `load_state_dict` assigns them below

@@ -47,6 +47,17 @@ def load_foreign_tokenizer(folder: Path, location: str) -> Any:  # noqa: ANN401 
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
+def require_all_tensors(report: dict[str, Any], location: str, fix: str) -> None:
+    """Raise `InputError` if weights lack tensors of their architecture. transformers fills these with random numbers.
+
+    `report` is what `from_pretrained` returns with `output_loading_info`.
+    """
+    if missing := sorted(report["missing_keys"]):
+        raise InputError(
+            f"{location}: {len(missing)} tensors of the architecture are missing, such as {missing[0]}; {fix}"
+        )
+
+
 @contextmanager
 def _silence_logging() -> Iterator[None]:
     """Silence transformers' report of missing tensors and its progress bar. check_folder.py reports the first one."""

@@ -12,7 +12,7 @@ from alloy.core.dvc_outputs import explain_restore
 from alloy.core.files import InputError, Row, hash_files, read_json, write_json
 from alloy.core.system_errors import is_system_error
 from alloy.modeling.architecture import load_config, read_context_length
-from alloy.modeling.load_errors import wrap_load_errors
+from alloy.modeling.load_errors import require_all_tensors, wrap_load_errors
 
 if TYPE_CHECKING:
     import torch
@@ -210,8 +210,7 @@ def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
 def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN401 (a PreTrainedModel)
     """Return the model on the CPU. Only safetensors are loaded, and no code of the model is run.
 
-    Raises `InputError` if the files are damaged, or tensors are missing. transformers would fill these with random
-    numbers.
+    Raises `InputError` if the files are damaged, or tensors are missing.
     """
     from transformers import AutoModelForCausalLM
 
@@ -221,8 +220,7 @@ def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN4
             weights, dtype=dtype, output_loading_info=True, use_safetensors=True, trust_remote_code=False
         )
     model, report = loaded
-    if missing := sorted(report["missing_keys"]):
-        raise InputError(f"{folder}: {len(missing)} tensors are missing from the weights, such as {missing[0]}; {fix}")
+    require_all_tensors(report, str(folder), fix)
     return model
 
 

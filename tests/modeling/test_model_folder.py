@@ -24,6 +24,17 @@ from tiny_model import make_model_and_tokenizer
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
+def fill_hub_cache(tmp_path, monkeypatch):
+    """Put a model into a hub cache of its own, as someone/small; return (model, folder)."""
+    model, tokenizer = make_model_and_tokenizer()
+    snapshot = tmp_path / "cache/models--someone--small/snapshots" / REVISION
+    model.save_pretrained(snapshot)
+    tokenizer.save_pretrained(snapshot)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return model, snapshot
+
+
 def test_a_folder_without_a_model_is_an_error_of_one_line(tmp_path):
     with pytest.raises(InputError, match=r"config\.json.*`dvc repro`"):
         resolve_weights(tmp_path)
@@ -85,12 +96,7 @@ def test_a_saved_model_loads_with_the_same_weights(tmp_path):
 
 
 def test_a_pinned_hub_model_is_loaded_from_the_hub_cache(tmp_path, monkeypatch):
-    model, tokenizer = make_model_and_tokenizer()
-    snapshot = tmp_path / "cache/models--someone--small/snapshots" / REVISION
-    model.save_pretrained(snapshot)
-    tokenizer.save_pretrained(snapshot)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    model, _ = fill_hub_cache(tmp_path, monkeypatch)
     write_reference(tmp_path / "base", "someone/small", REVISION)
     loaded, _ = load_model(tmp_path / "base")
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
@@ -126,12 +132,7 @@ def test_missing_tensors_are_not_filled_with_random_numbers(tmp_path):
 
 
 def test_a_hub_model_whose_files_changed_is_refused(tmp_path, monkeypatch):
-    model, tokenizer = make_model_and_tokenizer()
-    snapshot = tmp_path / "cache/models--someone--small/snapshots" / REVISION
-    model.save_pretrained(snapshot)
-    tokenizer.save_pretrained(snapshot)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    _, snapshot = fill_hub_cache(tmp_path, monkeypatch)
     write_reference(tmp_path / "base", "someone/small", REVISION, hash_files(snapshot, list_model_files(snapshot)))
     assert resolve_weights(tmp_path / "base") == str(snapshot)
     (snapshot / "generation_config.json").write_text("{}")
