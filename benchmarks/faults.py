@@ -303,6 +303,7 @@ def main() -> None:
     """Prepare the clone, run rounds until the time is over; after each, update the results of this day."""
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    commit = run_command(Path(), "git", "rev-parse", "--short", "HEAD").stdout.strip()
     day = datetime.datetime.now(tz=datetime.UTC).date()
     results = Path(f"benchmarks/results/faults-{day}.json")
     earlier = orjson.loads(results.read_bytes()) if results.is_file() else {"commands": [], "all_rounds": []}
@@ -321,7 +322,7 @@ def main() -> None:
             if key not in undisturbed_runs:
                 undisturbed_runs[key] = run_undisturbed(folder, stage, processes)
             row = run_round(folder, rng, stage, processes, undisturbed_runs[key])
-            rounds.append(row)
+            rounds.append({"commit": commit, **row})
             result = summarize(rounds, calls)
             write_json(results, result)
             outcome = "ok" if has_recovered(row) else row

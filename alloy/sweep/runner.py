@@ -71,18 +71,22 @@ def require_known_files(data: list[str]) -> None:
 
 @contextmanager
 def hold_lock(folder: Path = LOG_FOLDER) -> Iterator[int]:
-    """Hold the lock of the sweep in `folder`, and yield its file descriptor.
+    """Hold the lock of the sweep in `folder`, and yield its file descriptor. If it is held, wait, and say so.
 
-    Child processes inherit the descriptor, so the lock is held until the last of them has ended.
+    Child processes inherit the descriptor, so the lock is held until the last of them has ended. The experiment of a
+    killed sweep goes on and is kept when it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"{folder}/lock: another sweep, or an experiment that it started, is still running; wait until it ends"
-            ) from None
+            print(
+                f"{folder}/lock: another sweep, or an experiment of a killed one, is still running; waiting until it ends",
+                file=sys.stderr,
+                flush=True,
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock.fileno()
 
 

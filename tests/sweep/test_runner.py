@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -210,12 +211,27 @@ def test_comments_that_git_ignores_must_be_tracked_by_dvc(tmp_path: Path, monkey
     require_known_files(["data/mine"])
 
 
-def test_a_second_sweep_in_the_same_folder_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project)
-    with hold_lock(), pytest.raises(InputError, match=r"^\.dvc/tmp/sweep/lock: "), hold_lock():
-        pass
-    with hold_lock():
-        pass
+def test_a_sweep_waits_until_the_experiment_of_a_killed_one_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with hold_lock() as lock:  # the killed sweep, whose child has inherited the lock
+        child = subprocess.Popen(["sleep", "1000"], pass_fds=[lock])
+    began = threading.Event()
+
+    def run_next_sweep() -> None:
+        with hold_lock():
+            began.set()
+
+    thread = threading.Thread(target=run_next_sweep)
+    thread.start()
+    assert not began.wait(0.3)
+    child.kill()
+    child.wait()
+    assert began.wait(30)
+    thread.join()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(".dvc/tmp/sweep/lock: ")
 
 
 @pytest.mark.parametrize(("options", "start"), [
