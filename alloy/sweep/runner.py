@@ -82,7 +82,7 @@ def hold_lock(folder: Path = LOG_FOLDER) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(
-                f"{folder}/lock: another sweep, or an experiment of a killed one, is still running; waiting until it ends",
+                f"{folder}/lock: another sweep, or an experiment of a killed one, is running; waiting until it ends",
                 file=sys.stderr,
                 flush=True,
             )
