@@ -14,10 +14,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, make_temporary_path, read_json, remove_path, remove_temporary_files
+from alloy.core.files import InputError, make_temporary_path, remove_path, remove_temporary_files
 from alloy.core.stage import run
-from alloy.modeling.architecture import get_text_config, load_config
-from alloy.modeling.model_folder import read_hosted_name, resolve_weights
+from alloy.modeling.architecture import get_text_config
+from alloy.modeling.check_folder import check_tensors, read_index
+from alloy.modeling.model_folder import load_model_config, read_hosted_name, resolve_weights
 from alloy.modeling.settings import Interpolate
 from alloy.runtime.resume import remove_finished_work
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BASE, TRAINED, OUT = Path("models/base"), Path("models/trained"), Path("models/tuned")
-INDEX, WEIGHTS, ADAPTER = "model.safetensors.index.json", "model.safetensors", "adapter_model.safetensors"
+WEIGHTS, ADAPTER = "model.safetensors", "adapter_model.safetensors"
 # A model with tied embeddings has one tensor with two names; its files have one or both names.
 TIED = (("lm_head.weight", "embed_tokens.weight"), ("embed_tokens.weight", "lm_head.weight"))
 MISMATCH = "base and trained have different architectures; run `dvc repro`"
@@ -58,11 +59,9 @@ def open_weights(folder: Path, stack: ExitStack) -> Weights:
     """Return all tensors of a folder, file by file; the files are memory-mapped, and open until `stack` is closed."""
     from safetensors import SafetensorError, safe_open
 
-    names = [ADAPTER if (folder / ADAPTER).is_file() else WEIGHTS]
-    if (folder / INDEX).is_file():
-        names = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
+    single = ADAPTER if (folder / ADAPTER).is_file() else WEIGHTS
     weights = {}
-    for file in (folder / name for name in names):
+    for file in (folder / name for name in sorted(read_index(folder, str(folder))) or [single]):
         try:
             shard = stack.enter_context(safe_open(file, framework="pt"))
         except (SafetensorError, OSError) as error:
@@ -89,8 +88,9 @@ def open_base(stack: ExitStack) -> Weights:
 
     Tensors that only the base model has are ignored, such as buffers and draft heads, which are not loaded.
     """
-    folder = Path(resolve_weights(BASE))
-    depth, trained_depth = (get_text_config(load_config(path)).num_hidden_layers for path in (folder, TRAINED))
+    folder = Path(resolve_weights(BASE, verify=True))
+    check_tensors(TRAINED, str(TRAINED), "`dvc repro train` makes the folder again")
+    depth, trained_depth = (get_text_config(load_model_config(path)).num_hidden_layers for path in (BASE, TRAINED))
     if depth != trained_depth:
         raise InputError(f"{folder}/config.json: expected {trained_depth} layers as trained, got {depth}; {MISMATCH}")
     return open_weights(folder, stack)

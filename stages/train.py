@@ -13,7 +13,6 @@ from alloy.core.settings import load_seed
 from alloy.core.stage import run
 from alloy.core.tables import format_csv
 from alloy.modeling import model_folder
-from alloy.modeling.architecture import load_config
 from alloy.runtime.resume import hash_inputs
 from alloy.training import distributed
 from alloy.training.model_card import format_card
@@ -51,7 +50,7 @@ def main() -> None:
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
 
-    base, config = model_folder.read_model_name(BASE), load_config(model_folder.resolve_weights(BASE))
+    base, config = model_folder.read_model_name(BASE), model_folder.load_model_config(BASE)
     check_model(config, train)
     train, packing_note = resolve_packing(config, train)
     if packing_note and distributed.is_main():

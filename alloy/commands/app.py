@@ -30,6 +30,16 @@ recipe = typer.Typer(
     help="Read or write a data-mixing recipe of Amazon Nova.\n\nExample: alloy nova recipe write recipe.yaml",
     **SETTINGS,
 )
+# The outputs of stages that each command reads.
+READ_OUTPUTS = {
+    "classify": ("data/split", "models"),
+    "grammar": ("data/split",),
+    "report": ("data/split", "data/predictions", "metrics"),
+    "trace": ("data/mix", "models/base"),
+    "frontier": ("metrics",),
+    "nova": ("data/mix", "data/split"),
+    "check": ("data", "metrics", "models"),
+}
 app.add_typer(check, name="check")
 app.add_typer(nova, name="nova")
 nova.add_typer(recipe, name="recipe")
@@ -51,7 +61,7 @@ def require_project() -> None:
     if "--help" in sys.argv:
         return
     if root == here:
-        check_parsed_files()
+        check_parsed_files(lock="--repair" not in sys.argv)
         return
     fix = f"run `cd {root}` first" if root else "change to the folder of a project first"
     raise InputError(f"{here}: no Alloy project here (params.yaml and dvc.yaml are missing); {fix}")
@@ -423,4 +433,4 @@ def main() -> None:
     which the environment is not active.
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    run(run_app)
+    run(run_app, READ_OUTPUTS.get(next(iter(sys.argv[1:]), ""), ()))

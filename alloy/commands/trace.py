@@ -14,8 +14,7 @@ from itertools import islice
 
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.settings import load_seed
-from alloy.modeling.architecture import load_config
-from alloy.modeling.model_folder import load_tokenizer, resolve_weights
+from alloy.modeling.model_folder import load_model_config, load_tokenizer
 from alloy.training.arguments import count_steps
 from alloy.training.check_model import resolve_packing
 from alloy.training.packing import prepare_examples
@@ -37,7 +36,7 @@ def trace_rows(rows: list[Row], packed: list[list[int]], train: Train, seed: int
 
 def main(step: int) -> None:
     """Pack the rows as the stage `train` does, and print those of the step."""
-    train, _ = resolve_packing(load_config(resolve_weights("models/base")), Train.load())
+    train, _ = resolve_packing(load_model_config("models/base"), Train.load())
     rows = read_jsonl("data/mix/train.jsonl")
     packed = prepare_examples(rows, load_tokenizer("models/base"), train).row_examples
     lines = [json.dumps(row, ensure_ascii=False) for row in trace_rows(rows, packed, train, load_seed(), step)]

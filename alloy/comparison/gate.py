@@ -26,8 +26,8 @@ def find_exceeded_limits(lines: list[Row], gate: Gate) -> list[str]:
             continue
         if not has_enough_items(line):
             broken.append(
-                f"params.yaml: gate.{name}: measured on {line['n']} items, at least {MIN_ITEMS} are needed to tell "
-                f"whether it got worse; test more items, or set gate.{name}: null"
+                f"params.yaml: gate.{name}: expected at least {MIN_ITEMS} items to tell whether it got worse, got "
+                f"{line['n']}; test more items, or set gate.{name}: null"
             )
             continue
         lower_is_better = name in BY_NAME and not BY_NAME[name].higher_is_better

@@ -1,10 +1,10 @@
-"""Find out how to restore a missing file, and which inputs of a stage were edited after DVC recorded them."""
+"""Find out how to restore a missing file, and which outputs of stages were edited after DVC recorded them."""
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row
@@ -14,15 +14,15 @@ PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 MAX_HASHED_BYTES = 2**28  # a larger file is compared by its size only
 
 
-def explain_restore(path: Path) -> str:
-    """Return how to restore a missing or damaged file: run its stage, get it from the DVC cache, or add it."""
+def explain_restore(path: Path, otherwise: str = "add the file") -> str:
+    """Return how to restore a missing or damaged file: run its stage, get it from the DVC cache, or `otherwise`."""
     if stage := find_stage(path):
         return f"`dvc repro {stage}` creates it"
     if is_tracked_by_dvc(path):
         return "`dvc checkout` or `dvc pull` restores it"
     if path.parts[:1] == ("data",):
-        return "add the file, or set another folder under `data` in params.yaml"
-    return "add the file"
+        return f"{otherwise}, or set another folder under `data` in params.yaml"
+    return otherwise
 
 
 def find_stage(path: Path) -> str | None:
@@ -63,26 +63,43 @@ def _load_stages(pipeline: Path) -> Row:
     )
 
 
-def find_edited_inputs(name: str) -> list[str]:
-    """Return a line for each input of a stage or command that a stage created and that was edited since.
+def find_edited_inputs(stage: str) -> list[str]:
+    """Return a line for each input of `stage` that another stage created and that was edited since.
 
-    Such a file differs from its hash in dvc.lock. `dvc repro` creates it again. This is for commands, and for users who
-    run a stage without DVC. A missing file, as in a new clone, was not edited: what reads it says that it is missing.
-    `name` is a stage such as `score`, or its address such as `score@tuned`. Anything else is a command, which may read
-    the outputs of all stages.
+    This is for users who run a stage without DVC. `stage` is a name such as `score`, or an address such as
+    `score@tuned`.
     """
-    recorded = _load_stages(LOCK)
-    matching = [entry for stage, entry in recorded.items() if stage == name or stage.startswith(f"{name}@")]
-    read_by_stage = {dep["path"] for entry in matching for dep in entry.get("deps") or []}
+    return find_edited_outputs(
+        dep["path"]
+        for name, entry in _load_stages(LOCK).items()
+        if name == stage or name.startswith(f"{stage}@")
+        for dep in _list_entries(entry, "deps")
+    )
+
+
+def find_edited_outputs(paths: Iterable[str]) -> list[str]:
+    """Return a line for each output of a stage at or below `paths` that was edited since the stage created it.
+
+    Such a file differs from its hash in dvc.lock. `dvc repro` creates it again. A missing file, as in a new clone, was
+    not edited: what reads it says that it is missing.
+    """
+    paths = list(paths)
     return [
         f"{path}: edited since the stage {stage} created it; `dvc repro {stage}` creates it again"
-        for stage, entry in recorded.items()
-        for out in entry.get("outs") or []
+        for stage, entry in _load_stages(LOCK).items()
+        for out in _list_entries(entry, "outs")
         for path in [out["path"]]
-        if (not matching or any(path == dep or path.startswith(f"{dep}/") for dep in read_by_stage))
+        if any(path == read or path.startswith(f"{read}/") for read in paths)
         and Path(path).exists()
         and not is_as_recorded(Path(path), out)
     ]
+
+
+def _list_entries(stage: Row, kind: str) -> list[Row]:
+    """Return the entries of a stage in dvc.lock that have a path; others may come from a bad merge."""
+    entries = stage.get(kind)
+    entries = entries if isinstance(entries, list) else []
+    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
 
 
 def is_as_recorded(path: Path, out: Row) -> bool:

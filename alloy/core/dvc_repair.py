@@ -22,26 +22,40 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.dvc_cache import load_lock, repair_objects, repair_run_cache
-from alloy.core.files import Row, remove_path, write_atomically
+from alloy.core.files import InputError, Row, remove_path, write_atomically
 from alloy.core.yaml_fix import require_resolved
-from alloy.core.yaml_text import check_yaml
+from alloy.core.yaml_text import check_yaml, make_yaml_error, read_yaml
 
 LOCK_FILES = ("lock", "rwlock.lock")  # in .dvc/tmp; DVC locks them while it writes
 PARSED_FILES = ("params.yaml", "dvc.yaml")  # DVC parses them, and the profiles, before it runs any stage
+TRACKED = ("data/*.dvc", "data/*/*.dvc", "data/*/*/*.dvc")  # files that `dvc add` writes
 DVC_COMMANDS = ("dvc", "alloy")  # one of these is in the command line of a process that runs DVC
 CLOCK_SECONDS = 60.0  # the start of a process and the time of a file may differ by this much
 
 
-def check_parsed_files(root: Path = Path()) -> None:
+def check_parsed_files(root: Path = Path(), *, lock: bool = True) -> None:
     """Raise `InputError` if DVC could not parse the YAML files of the project at `root`.
 
-    DVC does not report merge conflict markers clearly, and never ends if aliases stand for too many values.
+    DVC does not report merge conflict markers and duplicate keys clearly, and never ends if aliases stand for too many
+    values. A truncated dvc.lock is no error, because `repair_dvc` repairs it; without `lock`, other damage is none
+    either.
     """
-    parsed = [*(root / name for name in PARSED_FILES), *sorted((root / "profiles").glob("*.yaml"))]
-    require_resolved([root / "dvc.lock", *parsed])
-    for file in parsed:
-        if file.is_file():
-            check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
+    from alloy.core.settings import read_mapping
+
+    parsed = [root / name for name in PARSED_FILES]
+    others = [file for pattern in ("profiles/*.yaml", "data/*/dvc.yaml") for file in sorted(root.glob(pattern))]
+    require_resolved([root / "dvc.lock", *parsed, *others])
+    tracked = [file for pattern in TRACKED for file in sorted(root.glob(pattern))]
+    if lock:
+        tracked.append(root / "dvc.lock")
+    for file in (file for file in (*parsed, *others, *tracked) if file.is_file()):
+        error = check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
+        if error and file not in tracked:
+            raise make_yaml_error(error, file)
+    if (params := root / "params.yaml").is_file():
+        read_mapping(params)
+    if (pipeline := root / "dvc.yaml").is_file() and not isinstance(read_yaml(pipeline), dict | None):
+        raise InputError(f"{pipeline}: expected `stages:` with the stages below it; restore the file from git")
 
 
 def repair_dvc(root: Path = Path()) -> list[str]:
@@ -50,7 +64,7 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     If another DVC process holds the locks of DVC, nothing is changed, and one line says so. Without DVC there is
     nothing to repair. Raises `InputError` if DVC could not parse its files.
     """
-    check_parsed_files(root)
+    check_parsed_files(root, lock=False)
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []

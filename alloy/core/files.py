@@ -328,7 +328,12 @@ def hash_files(folder: Path, files: Iterable[Path]) -> str:
 
     Names are relative to the folder, so that a copy of the folder has the same hash.
     """
+    return combine_hashes({str(file.relative_to(folder)): hash_path(file) for file in files})
+
+
+def combine_hashes(hashes: dict[str, str]) -> str:
+    """Return the SHA-256 hash of the names and hashes of files, in any order."""
     digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(f"{file.relative_to(folder)}\0{hash_path(file)}\0".encode())
+    for name in sorted(hashes, key=Path):
+        digest.update(f"{name}\0{hashes[name]}\0".encode())
     return digest.hexdigest()

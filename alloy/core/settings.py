@@ -174,7 +174,7 @@ def load_profile_name(root: str | Path = ".") -> str:
 
 
 def _load_scalar(path: Path, key: str, default: Any) -> Any:  # noqa: ANN401 (as the default)
-    values = get_unresolved(_read_mapping(path))
+    values = get_unresolved(read_mapping(path))
     if errors := [line for line in _scalar_errors(path, values) if line.startswith(f"{path}: {key}: ")]:
         raise InputError(errors[0])
     return values.get(key, default)
@@ -192,12 +192,12 @@ def _scalar_errors(path: Path, values: Row) -> Iterator[str]:
 def _load_and_check(kinds: list[Any], profile: str | None, root: Path) -> list[Any]:
     """Load sections of these classes; all of their errors are raised as one `InputError`."""
     params = root / PARAMS
-    files, values = {False: params}, {params: _read_mapping(params)}  # by `in_profile`; by file
+    files, values = {False: params}, {params: read_mapping(params)}  # by `in_profile`; by file
     errors = list(_scalar_errors(params, get_unresolved(values[params])))
     if any(kind.in_profile for kind in kinds):
         try:
             path = _profile_file(profile or load_profile_name(root), root)
-            values[path] = _read_mapping(path)
+            values[path] = read_mapping(path)
             files[True] = path
         except InputError as error:
             errors.append(str(error))
@@ -283,7 +283,7 @@ def _has_reference(error: ErrorDetails) -> bool:
     return error["type"] != "missing" and "${" in str(error["input"])
 
 
-def _read_mapping(path: Path) -> DictConfig:
+def read_mapping(path: Path) -> DictConfig:
     """Return the values in a YAML file; raise `InputError` if it is missing or not a plain mapping."""
     require_file(path, "run this in the project's folder, or write the file with `key: value` lines")
     try:

@@ -5,13 +5,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from alloy.core.dvc import read_current_stage, read_stage_entry, require_unchanged_inputs
-from alloy.core.dvc_outputs import find_edited_inputs
+from alloy.core.dvc_outputs import find_edited_inputs, find_edited_outputs
 from alloy.core.files import InputError, join_errors
 from alloy.core.redact import redact
 from alloy.core.system_errors import explain_path_error, explain_system_error
@@ -19,8 +19,10 @@ from alloy.core.terminal_text import EscapingStream
 from alloy.core.versions import find_unexpected_versions, list_used_packages, record_environment
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], reads: Sequence[str] = ()) -> None:
     """Run the `main` function of a stage or command, and end the process.
+
+    `reads`: the outputs of stages that a command reads. dvc.lock has those of a stage.
 
     An `InputError`, or a system error such as a full disk, ends it with exit status 1 and a message without traceback.
     """
@@ -49,7 +51,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
     except Exception as error:
         time.sleep(_choose_report_delay(error))
-        message = _make_user_message(error) or _describe_edited_inputs(error)
+        message = _make_user_message(error) or _describe_edited_inputs(error, reads)
         if message is None:  # an error in Alloy
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
         else:
@@ -116,12 +118,12 @@ def _choose_report_delay(error: Exception) -> float:
     return 0.0 if os.environ.get("RANK", "0") == "0" else 10.0
 
 
-def _describe_edited_inputs(error: Exception) -> str | None:
+def _describe_edited_inputs(error: Exception, reads: Sequence[str]) -> str | None:
     """Return a message if inputs of what failed were edited after a stage had made them; else None.
 
     The error is first, since an edited input may have nothing to do with it.
     """
-    edited = find_edited_inputs(_get_stage_name())
+    edited = find_edited_outputs(reads) if reads else find_edited_inputs(_get_stage_name())
     first = f"failed with {type(error).__name__}: {error}; the cause may be an edited input:"
     return str(join_errors([first, *edited])) if edited else None
 

@@ -101,7 +101,7 @@ class VllmEngine:
             self.tokenizer: Any = load_tokenizer(folder)
             make_filter = constraint.make_filter_factory(self.tokenizer, len(self.tokenizer)) if constraint else None
             self.llm = LLM(
-                resolve_weights(folder),
+                resolve_weights(folder, verify=True),
                 max_num_seqs=infer.batch_size,
                 structured_outputs_config={"backend": "xgrammar"},
                 logits_processors=[make_filter_processor(make_filter)] if make_filter else None,

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, hash_files, write_folder, write_json
+from alloy.core.files import InputError, Row, combine_hashes, write_folder, write_json
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.end_of_turn import add_stop_token, find_missing_stop_token
 from alloy.modeling.find_model import Check, find_model, require_hash
 from alloy.modeling.gguf_file import dequantize_gguf
-from alloy.modeling.model_folder import ORIGIN, list_model_files, write_hosted, write_reference
+from alloy.modeling.model_folder import ORIGIN, hash_model_files, list_model_files, write_hosted, write_reference
 from alloy.modeling.settings import Checkpoint
 
 
@@ -32,7 +32,9 @@ def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
     with find_model(model, check) as (model_path, location):
         report = _describe_source(model, model_path, location)
         if model.hub and model.revision and find_missing_stop_token(model_path, location) is None:
-            reference = partial(write_reference, repository=model.hub, revision=model.revision, sha256=report["sha256"])
+            reference = partial(
+                write_reference, repository=model.hub, revision=model.revision, files=hash_model_files(model_path)
+            )
             write_folder(out, reference)
             return report
         write = (
@@ -48,7 +50,7 @@ def _describe_source(model: Checkpoint, model_path: Path, location: str) -> Row:
         return {
             "hub": model.hub,
             "revision": model.revision,
-            "sha256": hash_files(model_path, list_model_files(model_path)),
+            "sha256": combine_hashes(hash_model_files(model_path)),
         }
     if model.wheel:
         return model.wheel.model_dump(include={"package", "version", "file", "sha256"})

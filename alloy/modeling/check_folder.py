@@ -38,7 +38,7 @@ def check_folder(folder: Path, location: str) -> None:
     """
     check_config_and_tokenizer(folder, location)
     _check_files(folder, location)
-    _check_tensors(folder, location)
+    check_tensors(folder, location)
 
 
 def check_config_and_tokenizer(folder: Path, location: str) -> None:
@@ -56,7 +56,7 @@ def check_config_and_tokenizer(folder: Path, location: str) -> None:
         config = load_config(folder)
     _check_sizes(get_text_config(config), location)
     tokenizer = load_foreign_tokenizer(folder, location)
-    with _limit_rendering(TEMPLATE_SECONDS):
+    with _limit_rendering(TEMPLATE_SECONDS, location):
         _check_chat(tokenizer, location)
         find_missing_stop_token(folder, location)
     _check_tokens(tokenizer, get_text_config(config), location)
@@ -82,7 +82,7 @@ def _check_files(folder: Path, location: str) -> None:
 
     require_safetensors([file.name for file in folder.iterdir()], location)
     files = sorted(folder.glob("*.safetensors"))
-    if missing := sorted(_read_index(folder, location) - {file.name for file in files}):
+    if missing := sorted(read_index(folder, location) - {file.name for file in files}):
         raise InputError(f"{location}: no {missing[0]}, which is listed in {INDEX}; download it")
     for file in files:
         with (
@@ -105,7 +105,7 @@ def require_safetensors(names: Iterable[str], location: str) -> None:
     raise InputError(f"{location}: no weights (*.safetensors); download the weights")
 
 
-def _read_index(folder: Path, location: str) -> set[str]:
+def read_index(folder: Path, location: str) -> set[str]:
     """Return the names of the files that the index of the weights lists; empty if there is no index."""
     if not (folder / INDEX).is_file():
         return set()
@@ -153,8 +153,8 @@ def _check_sizes(sizes: Any, location: str) -> None:  # noqa: ANN401 (each model
             raise InputError(f"{location}: {CONFIG}: {name}: expected at least 1, got {value}; download it again")
 
 
-def _check_tensors(folder: Path, location: str) -> None:
-    """Load the model onto the device `meta`, which needs no memory, and check what transformers reports."""
+def check_tensors(folder: Path, location: str, fix: str = "download the model again") -> None:
+    """Raise `InputError` unless the files in `folder` have all tensors of the architecture. No memory is needed."""
     from transformers import AutoModelForCausalLM
 
     with wrap_load_errors(
@@ -169,13 +169,7 @@ def _check_tensors(folder: Path, location: str) -> None:
             trust_remote_code=False,
         )
     _, info = loaded
-    require_all_tensors(info, location, "download the model again")
-    if mismatched := sorted(info["mismatched_keys"]):
-        name, actual, expected = mismatched[0]
-        raise InputError(
-            f"{location}: {name}: expected shape {list(expected)} as in {CONFIG}, got {list(actual)}; use matching "
-            "files"
-        )
+    require_all_tensors(info, location, fix)
 
 
 def _check_chat(tokenizer: Any, location: str) -> None:  # noqa: ANN401 (each model has its own class)
@@ -195,15 +189,19 @@ def _check_chat(tokenizer: Any, location: str) -> None:  # noqa: ANN401 (each mo
         raise InputError(f"{location}: {TEMPLATE_FILE}: {error}; {FIX}") from None
 
 
-@contextmanager
-def _limit_rendering(seconds: float) -> Iterator[None]:
-    """Raise `RenderError` in the `with` block after some seconds: the loops of a template may be almost endless.
+class _RenderTimeoutError(BaseException):
+    """A chat template takes too long. Jinja catches every `Exception` when it computes constants."""
 
-    Only the main thread can be interrupted; in others, there is no limit.
+
+@contextmanager
+def _limit_rendering(seconds: float, location: str) -> Iterator[None]:
+    """Raise `InputError` in the `with` block after some seconds: the loops of a template may be almost endless.
+
+    Only the main thread can be interrupted, and not within one operation of Python, such as 9 ** 9 ** 9.
     """
 
     def stop(*_: object) -> None:
-        raise RenderError(f"the chat template did not render a question within {seconds:g} seconds")
+        raise _RenderTimeoutError
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -212,6 +210,11 @@ def _limit_rendering(seconds: float) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except _RenderTimeoutError:
+        raise InputError(
+            f"{location}: {TEMPLATE_FILE}: the chat template does not render a question within {seconds:g} seconds; "
+            "use the model's original template"
+        ) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -48,19 +48,25 @@ def load_foreign_tokenizer(folder: Path, location: str) -> Any:  # noqa: ANN401 
 
 
 def require_all_tensors(report: dict[str, Any], location: str, fix: str) -> None:
-    """Raise `InputError` if weights lack tensors of their architecture. transformers fills these with random numbers.
+    """Raise `InputError` if weights lack tensors of their architecture, or have others in their place.
 
-    `report` is what `from_pretrained` returns with `output_loading_info`.
+    transformers fills such tensors with random numbers. `report` is what `from_pretrained` returns with
+    `output_loading_info` and `ignore_mismatched_sizes`.
     """
     if missing := sorted(report["missing_keys"]):
         raise InputError(
-            f"{location}: {len(missing)} tensors of the architecture are missing, such as {missing[0]}; {fix}"
+            f"{location}: tensors of the architecture are missing ({len(missing)}), such as {missing[0]}; {fix}"
+        )
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, actual, expected = mismatched[0]
+        raise InputError(
+            f"{location}: {name}: expected shape {list(expected)} as in config.json, got {list(actual)}; {fix}"
         )
 
 
 @contextmanager
 def _silence_logging() -> Iterator[None]:
-    """Silence transformers' report of missing tensors and its progress bar. check_folder.py reports the first one."""
+    """Silence transformers' report of missing tensors and its progress bar; see `require_all_tensors`."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()

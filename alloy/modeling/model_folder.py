@@ -8,17 +8,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.dvc_outputs import explain_restore
-from alloy.core.files import InputError, Row, hash_files, read_json, write_json
+from alloy.core.dvc_outputs import explain_restore, find_stage
+from alloy.core.files import InputError, Row, hash_path, read_json, write_json
 from alloy.core.system_errors import is_system_error
 from alloy.modeling.architecture import load_config, read_context_length
+from alloy.modeling.chat_template import RenderError, render_prompt
 from alloy.modeling.load_errors import require_all_tensors, wrap_load_errors
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+BASE = Path("models/base")
 REFERENCE = "hub.json"
+ADAPTER = "adapter_config.json"
 HOSTED = "hosted.json"
 ORIGIN = "origin.json"  # source of weights that were copied or dequantized
 CONFIG_AND_TOKENIZER = ["*.json", "*.txt", "*.model", "*.jinja"]
@@ -29,13 +32,12 @@ class HubUnreachableError(InputError):
     """A model is not in the cache, and the hub does not answer."""
 
 
-def write_reference(folder: Path, repository: str, revision: str, sha256: str | None = None) -> None:
+def write_reference(folder: Path, repository: str, revision: str, files: dict[str, str] | None = None) -> None:
     """Make `folder` a reference to `repository` at `revision`. The weights stay in the hub's cache.
 
-    `sha256` is the hash of the repository's files.
+    `files` has the hash of each file of the repository, by name (`hash_model_files`).
     """
-    pinned = {"sha256": sha256} if sha256 else {}
-    write_json(folder / REFERENCE, {"repository": repository, "revision": revision, **pinned})
+    write_json(folder / REFERENCE, {"repository": repository, "revision": revision, "files": files or {}})
 
 
 def write_hosted(folder: Path, model: str) -> None:
@@ -46,7 +48,7 @@ def write_hosted(folder: Path, model: str) -> None:
 def read_hosted_name(folder: str | Path) -> str | None:
     """Return the name of a hosted model at its service; None if `folder` has weights."""
     file = Path(folder) / HOSTED
-    return read_json(file)["model"] if file.is_file() else None
+    return _read_texts(file, "model")["model"] if file.is_file() else None
 
 
 def read_origin(folder: str | Path) -> Row | None:
@@ -55,23 +57,48 @@ def read_origin(folder: str | Path) -> Row | None:
     return read_json(file) if file.is_file() else None
 
 
-def resolve_weights(folder: str | Path) -> str:
+def _read_texts(file: Path, *keys: str) -> Row:
+    """Return the object in a JSON file; raise `InputError` unless it has text at `keys`."""
+    value = read_json(file)
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in keys):
+        fix = explain_restore(file, "replace the file")
+        raise InputError(f"{file}: expected an object with text at {' and '.join(keys)}; {fix}")
+    return value
+
+
+def resolve_weights(folder: str | Path, *, verify: bool = False) -> str:
     """Return the local path of the weights that are in `folder`, or that it refers to.
 
-    Raises `InputError` if it refers to files of the hub's cache that changed since.
+    Raises `InputError` if files of the hub's cache changed since the stage `base`. The weights themselves are only
+    checked with `verify`, since that reads all of them.
     """
     folder = Path(folder)
     if model := read_hosted_name(folder):
         raise InputError(f"{folder}: {model} is hosted, so there are no weights; set infer.engine to openai or bedrock")
     if not (folder / REFERENCE).is_file():
-        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        if not any((folder / name).is_file() for name in ("config.json", ADAPTER)):
             raise InputError(f"{folder}: no config.json; run `dvc repro` to create the model")
         return str(folder)
-    reference = read_json(folder / REFERENCE)
+    reference = _read_texts(folder / REFERENCE, "repository", "revision")
     snapshot = download_snapshot(reference["repository"], reference["revision"])
-    if expected := reference.get("sha256"):
-        _require_same_files(snapshot, expected)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # one process per machine is enough
+        for name, expected in dict(reference.get("files") or {}).items():
+            if verify or not name.endswith(".safetensors"):
+                _require_same_file(Path(snapshot), name, expected)
     return snapshot
+
+
+def resolve_adapter_base(folder: Path, *, verify: bool = False) -> str | None:
+    """Return the local path of the base model of the adapter in `folder`; None if `folder` has a whole model."""
+    if not (folder / ADAPTER).is_file() or (folder / "config.json").is_file():
+        return None
+    adapter = _read_texts(folder / ADAPTER, "base_model_name_or_path")
+    name, revision = adapter["base_model_name_or_path"], adapter.get("revision")
+    if revision is None:
+        return resolve_weights(name, verify=verify)
+    if (BASE / REFERENCE).is_file() and read_model_name(BASE) == (name, revision):
+        return resolve_weights(BASE, verify=verify)
+    return download_snapshot(name, revision)
 
 
 def list_model_files(folder: Path) -> list[Path]:
@@ -84,13 +111,22 @@ def list_model_files(folder: Path) -> list[Path]:
     )
 
 
-@lru_cache(maxsize=4)
-def _require_same_files(snapshot: str, expected: str) -> None:
-    """Raise `InputError` if the files in the hub's cache are not those that the stage `base` used."""
-    if (found := hash_files(Path(snapshot), list_model_files(Path(snapshot)))) != expected:
+def hash_model_files(folder: Path) -> dict[str, str]:
+    """Return the hash of each file of a model, by its name in `folder`."""
+    return {str(file.relative_to(folder)): hash_path(file) for file in list_model_files(folder)}
+
+
+@lru_cache(maxsize=1024)
+def _require_same_file(snapshot: Path, name: str, expected: str) -> None:
+    """Raise `InputError` if a file in the hub's cache is not the one that the stage `base` used.
+
+    A missing file is no error: caches that other programs filled may lack files that are not needed.
+    """
+    file = snapshot / name
+    if file.is_file() and (found := hash_path(file)) != expected:
         raise InputError(
-            f"{snapshot}: expected sha256 {expected}, got {found}: the files changed after the stage base; remove the "
-            "folder and `models/base`, and run `dvc repro`"
+            f"{file}: expected sha256 {expected}, got {found}; the file has changed since the stage `base` ran: remove "
+            f"{snapshot.parent.parent}, and run the same command again"
         )
 
 
@@ -176,7 +212,7 @@ def read_model_name(folder: str | Path) -> tuple[str, str | None]:
     folder = Path(folder)
     if not (folder / REFERENCE).is_file():
         return str(folder), None
-    reference = read_json(folder / REFERENCE)
+    reference = _read_texts(folder / REFERENCE, "repository", "revision")
     return reference["repository"], reference["revision"]
 
 
@@ -190,38 +226,73 @@ def choose_device() -> "torch.device":
 
 def load_context_length(folder: str | Path) -> int:
     """Return the context length: the maximum number of tokens of prompt and answer together."""
+    return read_context_length(load_model_config(folder))
+
+
+def load_model_config(folder: str | Path) -> Any:  # noqa: ANN401 (each model has its own class)
+    """Return the configuration of the model in `folder`; of an adapter, that of its base model."""
     weights = resolve_weights(folder)
-    with wrap_load_errors(f"{folder}: config.json cannot be loaded", explain_restore(Path(folder))):
-        return read_context_length(load_config(weights))
+    weights = resolve_adapter_base(Path(weights)) or weights
+    with wrap_load_errors(f"{folder}: config.json cannot be loaded", _explain_repair(folder)):
+        return load_config(weights)
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer. Raises `InputError` if it has no chat template."""
+    """Return the tokenizer. Raises `InputError` if it has no chat template that can render a question."""
     from transformers import AutoTokenizer
 
     weights = resolve_weights(folder)
-    with wrap_load_errors(f"{folder}: the tokenizer cannot be loaded", explain_restore(Path(folder))):
+    with wrap_load_errors(f"{folder}: the tokenizer cannot be loaded", _explain_repair(folder)):
         tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
     if tokenizer.chat_template is None:
         raise InputError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model")
+    try:
+        render_prompt(tokenizer, [{"role": "user", "content": "Hello"}])
+    except RenderError as error:
+        raise InputError(f"{folder}: chat_template.jinja: {error}; {_explain_repair(folder)}") from None
     return tokenizer
 
 
 def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN401 (a PreTrainedModel)
     """Return the model on the CPU. Only safetensors are loaded, and no code of the model is run.
 
-    Raises `InputError` if the files are damaged, or tensors are missing.
+    Raises `InputError` if files are damaged, or tensors are missing.
+
+    An adapter is loaded after its base model. transformers alone would load the base at another commit than the pinned
+    one, and not report its missing tensors.
     """
     from transformers import AutoModelForCausalLM
 
-    weights, fix = resolve_weights(folder), explain_restore(Path(folder))
-    with wrap_load_errors(f"{folder}: the weights cannot be loaded", fix):
+    weights = resolve_weights(folder, verify=True)
+    base = resolve_adapter_base(Path(weights), verify=True)
+    location, fix = (folder, _explain_repair(folder)) if base is None else (base, _explain_repair(base))
+    with wrap_load_errors(f"{location}: the weights cannot be loaded", fix):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            weights, dtype=dtype, output_loading_info=True, use_safetensors=True, trust_remote_code=False
+            base or weights,
+            dtype=dtype,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     model, report = loaded
-    require_all_tensors(report, str(folder), fix)
+    require_all_tensors(report, str(location), fix)
+    if base is not None:
+        with wrap_load_errors(f"{folder}: the adapter cannot be loaded", _explain_repair(folder)):
+            report = model.load_adapter(weights)
+        require_all_tensors(report.to_dict(), str(folder), _explain_repair(folder))
     return model
+
+
+def _explain_repair(folder: str | Path) -> str:
+    """Return how to repair a model whose files are damaged."""
+    folder = Path(folder)
+    if (folder / REFERENCE).is_file():
+        return "remove the model from the hub's cache, and run the same command again"
+    if folder.parent.name == "snapshots":
+        return f"remove {folder.parent.parent}, and run the same command again"
+    stage = find_stage(folder)
+    return f"`dvc repro {stage}` makes the folder again" if stage else "replace the file"
 
 
 def load_model(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":

@@ -283,18 +283,30 @@ def test_the_scripts_of_completion_are_shown() -> None:
     assert {"--install-completion", "--show-completion"} <= set(show_help(()).split())
 
 
-@pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml", "profiles/demo.yaml"])
+BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))])
+BAD_YAML = [
+    *((file, text) for file in ("params.yaml", "dvc.yaml", "profiles/demo.yaml") for text in (BOMB, "a: [1")),
+    ("dvc.lock", BOMB),
+    ("data/mine/comments.jsonl.dvc", BOMB),
+    ("data/mine/dvc.yaml", "a: [1"),
+    ("params.yaml", "a: 1\na: 2"),
+    ("params.yaml", "[1, 2]"),
+    ("dvc.yaml", "[1, 2]"),
+]
+
+
+@pytest.mark.parametrize(("file", "text"), BAD_YAML)
 @pytest.mark.parametrize("command", [["review", "main"], ["check", "lock"], ["check", "cache"], ["trace", "1"]])
 def test_every_command_refuses_yaml_that_dvc_cannot_parse(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, command: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str, command: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["alloy", *command])
     Path("profiles").mkdir()
+    Path("data/mine").mkdir(parents=True)
     for name in ("params.yaml", "dvc.yaml", "profiles/demo.yaml"):
         Path(name).write_text("a: 1\n")
-    bomb = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))]
-    Path(file).write_text("\n".join(bomb))
+    Path(file).write_text(text)
     error = CliRunner().invoke(app, command).exception
     assert isinstance(error, InputError)
     assert str(error).startswith(f"{file}:")

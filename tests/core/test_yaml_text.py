@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError
-from alloy.core.settings import _read_mapping
+from alloy.core.settings import read_mapping
 from alloy.core.yaml_text import check_yaml, load_yaml, read_yaml
 
 
@@ -90,7 +90,7 @@ def test_a_bad_value_is_an_error_of_one_line_with_file_and_line(tmp_path, value,
     file.write_text(text)
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
-        _ = load(text, file) if load else _read_mapping(file)
+        _ = load(text, file) if load else read_mapping(file)
     assert str(caught.value).startswith(f"{file}:2: ")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500

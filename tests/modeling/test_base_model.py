@@ -264,6 +264,15 @@ def test_a_template_with_almost_endless_loops_is_an_error_of_one_line(project, m
     assert "0.2 seconds" in line
 
 
+def test_a_template_with_a_huge_constant_is_an_error_of_one_line(project, monkeypatch):
+    """Jinja computes constants itself, and ignores exceptions while it does so."""
+    monkeypatch.setattr("alloy.modeling.check_folder.TEMPLATE_SECONDS", 0.2)
+    (write_model(project / "given") / "chat_template.jinja").write_text(
+        CHATML + "{% set x = 7 ** 400000 ** 1 % 7 %}" * 40 + PROMPT
+    )
+    assert "0.2 seconds" in read_error(path="given")
+
+
 @pytest.mark.parametrize(("special", "in_template"), [(False, False), (True, True)], ids=["a word", "in the template"])
 def test_a_tokenizer_with_more_tokens_than_the_model_has_embeddings_is_refused(project, special, in_template):
     folder = write_model(project / "given")

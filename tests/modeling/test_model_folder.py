@@ -6,18 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from alloy.core.files import InputError, hash_files
+from alloy.core.files import InputError
 from alloy.modeling import model_folder
 from alloy.modeling.model_folder import (
     download_snapshot,
-    list_model_files,
+    hash_model_files,
+    load_context_length,
     load_model,
+    load_weights,
     read_model_name,
     resolve_weights,
     write_reference,
 )
+from alloy.training.lora import write_base_name
 from hub_server import refusing_hub
 from tiny_model import make_model_and_tokenizer
 
@@ -102,8 +106,8 @@ def test_a_pinned_hub_model_is_loaded_from_the_hub_cache(tmp_path, monkeypatch):
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
 
 
-@pytest.mark.parametrize("damaged", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
-@pytest.mark.parametrize("damage", ["cut", "no object"])
+@pytest.mark.parametrize("damaged", ["config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja"])
+@pytest.mark.parametrize("damage", ["cut", "another value"])
 def test_a_damaged_file_is_an_error_of_one_line(tmp_path, monkeypatch, damaged, damage):
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"interpolate": {"cmd": "x", "outs": ["models/tuned"]}}}))
@@ -111,7 +115,7 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path, monkeypatch, damaged, 
     model.save_pretrained("models/tuned")
     tokenizer.save_pretrained("models/tuned")
     file = Path("models/tuned", damaged)
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if damage == "cut" else b"[1]")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if damage == "cut" else b"[1] {{")
     with pytest.raises(InputError) as caught:
         load_model("models/tuned")
     (line,) = str(caught.value).splitlines()
@@ -131,14 +135,86 @@ def test_missing_tensors_are_not_filled_with_random_numbers(tmp_path):
         load_model(tmp_path)
 
 
-def test_a_hub_model_whose_files_changed_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_hub_model_whose_files_changed_is_refused(tmp_path, monkeypatch, name):
     _, snapshot = fill_hub_cache(tmp_path, monkeypatch)
-    write_reference(tmp_path / "base", "someone/small", REVISION, hash_files(snapshot, list_model_files(snapshot)))
-    assert resolve_weights(tmp_path / "base") == str(snapshot)
-    (snapshot / "generation_config.json").write_text("{}")
-    model_folder._require_same_files.cache_clear()  # as in a new process
-    with pytest.raises(InputError, match=r"expected sha256 [0-9a-f]{64}, got"):
-        resolve_weights(tmp_path / "base")
+    write_reference(tmp_path / "base", "someone/small", REVISION, hash_model_files(snapshot))
+    assert resolve_weights(tmp_path / "base", verify=True) == str(snapshot)
+    content = (snapshot / name).read_bytes()
+    (snapshot / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    model_folder._require_same_file.cache_clear()  # as in a new process
+    with pytest.raises(InputError) as caught:
+        load_weights(tmp_path / "base", torch.float32)
+    assert re.match(rf"{re.escape(str(snapshot / name))}: expected sha256 [0-9a-f]{{64}}, got", str(caught.value))
+    assert f"remove {tmp_path}/cache/models--someone--small," in str(caught.value)
+
+
+def test_a_hub_cache_without_an_unneeded_file_is_used(tmp_path, monkeypatch):
+    _, snapshot = fill_hub_cache(tmp_path, monkeypatch)
+    files = {**hash_model_files(snapshot), "notes.txt": "0" * 64}
+    write_reference(tmp_path / "base", "someone/small", REVISION, files)
+    assert resolve_weights(tmp_path / "base", verify=True) == str(snapshot)
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", '{"repository": 1, "revision": "a", "model": 2}'])
+@pytest.mark.parametrize("name", ["hub.json", "hosted.json"])
+def test_a_damaged_reference_is_an_error_of_one_line(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError) as caught:
+        load_weights(tmp_path, torch.float32)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{tmp_path / name}: ")
+
+
+@pytest.fixture
+def adapter(tmp_path, monkeypatch):
+    """An adapter without an effect, in models/tuned, for the model in models/base."""
+    monkeypatch.chdir(tmp_path)
+    model, tokenizer = make_model_and_tokenizer()
+    model.save_pretrained("models/base")
+    for folder in ("models/base", "models/tuned"):
+        tokenizer.save_pretrained(folder)
+    get_peft_model(model, LoraConfig(target_modules=["q_proj"])).save_pretrained("models/tuned")
+    write_base_name(Path("models/tuned"), "models/base", None)
+    return Path("models/tuned")
+
+
+def test_an_adapter_is_loaded_with_its_base_model(adapter):
+    base, tuned = load_weights("models/base", torch.float32), load_weights(adapter, torch.float32)
+    ids = torch.arange(10, 20)[None]
+    assert torch.equal(tuned(ids).logits, base(ids).logits)
+    assert load_context_length(adapter) == load_context_length("models/base")
+
+
+def test_an_adapter_whose_base_model_lacks_a_tensor_is_refused(adapter):
+    file = Path("models/base/model.safetensors")
+    tensors = load_file(file)
+    removed = next(name for name in sorted(tensors) if "mlp" in name)
+    del tensors[removed]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=rf"^models/base: .*{re.escape(removed)}"):
+        load_weights(adapter, torch.float32)
+
+
+def test_an_adapter_of_a_hub_model_is_loaded_with_the_pinned_commit(adapter, tmp_path, monkeypatch):
+    model, snapshot = fill_hub_cache(tmp_path, monkeypatch)
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("f" * 40)  # another commit, which is not in the cache
+    write_base_name(adapter, "someone/small", REVISION)
+    assert torch.equal(load_weights(adapter, torch.float32).lm_head.weight, model.lm_head.weight)
+
+
+def test_a_tensor_of_another_shape_is_named_in_the_error(tmp_path):
+    model, tokenizer = make_model_and_tokenizer()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    changed = next(name for name in sorted(tensors) if "mlp" in name)
+    tensors[changed] = tensors[changed][:-1].contiguous()
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=rf"{re.escape(changed)}: expected shape"):
+        load_model(tmp_path)
 
 
 def test_a_model_is_named_so_that_another_machine_finds_it(tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def test_without_limits_the_gate_passes(project: Path, capsys: pytest.CaptureFix
 def test_a_limit_on_too_few_items_fails_the_stage_and_names_their_number(project: Path, leaks: int) -> None:
     write_metrics({"tuned": make_metrics(chat=leaks)})
     Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: measured on 12 items, .*\b30\b"):
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: expected at least 30 items .* got 12;"):
         run_gate()
 
 

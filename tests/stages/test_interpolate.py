@@ -50,7 +50,7 @@ def read_weights(folder):
     return {name: tensor for file in Path(folder).glob("*.safetensors") for name, tensor in load_file(file).items()}
 
 
-def rewrite_json(file, change):
+def change_weights(file, change):
     tensors = load_file(file)
     change(tensors)
     save_file(tensors, file, metadata={"format": "pt"})
@@ -179,7 +179,7 @@ def test_a_tied_head_may_have_either_name_or_both(side, change):
     save_small_model(TRAINED, seed=1)
     embedding = "model.embed_tokens.weight"
     mean = (read_weights(BASE)[embedding] + read_weights(TRAINED)[embedding]) / 2
-    rewrite_json(side / "model.safetensors", change)
+    change_weights(side / "model.safetensors", change)
     main()
     assert read_weights(OUT).keys() == read_weights(TRAINED).keys()
     model = AutoModelForCausalLM.from_pretrained(OUT)
@@ -191,7 +191,7 @@ def test_tensors_that_only_the_base_has_are_left_out():
     save_small_model(BASE)
     save_small_model(TRAINED, seed=1)
     extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}
-    rewrite_json(BASE / "model.safetensors", lambda tensors: tensors.update(extra))
+    change_weights(BASE / "model.safetensors", lambda tensors: tensors.update(extra))
     main()
     assert read_weights(OUT).keys() == read_weights(TRAINED).keys()
 
@@ -287,7 +287,7 @@ def test_another_depth_is_named_and_leaves_nothing(base, trained):
 def test_a_tensor_missing_in_the_base_model_is_named_and_leaves_nothing():
     save_small_model(BASE)
     save_small_model(TRAINED, seed=1)
-    rewrite_json(BASE / "model.safetensors", lambda tensors: tensors.pop("model.norm.weight"))
+    change_weights(BASE / "model.safetensors", lambda tensors: tensors.pop("model.norm.weight"))
     with pytest.raises(InputError, match=r"^models/base: .*model\.norm\.weight\b.*models/trained.*`dvc repro`"):
         main()
     assert_nothing_left()
@@ -307,10 +307,35 @@ def test_a_broken_file_is_named_and_leaves_nothing(side):
 def test_a_failure_after_the_first_shard_leaves_nothing():
     save_small_model(BASE)
     save_small_model(TRAINED, seed=1, shard="20KB")
-    last = sorted(TRAINED.glob("*.safetensors"))[-1]
-    rewrite_json(last, lambda tensors: tensors.update({name: tensor[:1].clone() for name, tensor in tensors.items()}))
+    last = set(load_file(sorted(TRAINED.glob("*.safetensors"))[-1]))
+    change_weights(
+        BASE / "model.safetensors",
+        lambda tensors: tensors.update({name: tensors[name][:1].clone() for name in last & set(tensors)}),
+    )
     with pytest.raises(InputError, match=r"^models/base/model\.safetensors: .*`dvc repro`"):
         main()
+    assert_nothing_left()
+
+
+def test_a_trained_model_without_a_tensor_is_refused():
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
+    removed = next(name for name in sorted(load_file(TRAINED / "model.safetensors")) if "mlp" in name)
+    change_weights(TRAINED / "model.safetensors", lambda tensors: tensors.pop(removed))
+    with pytest.raises(InputError, match=rf"^models/trained: .*{re.escape(removed)}.*`dvc repro train`"):
+        main()
+    assert_nothing_left()
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 3}}'])
+def test_a_damaged_index_is_an_error_of_one_line(content):
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1, shard="20KB")
+    (TRAINED / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(InputError) as caught:
+        main()
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("models/trained: ")
     assert_nothing_left()
 
 
