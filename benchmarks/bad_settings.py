@@ -179,14 +179,8 @@ def list_scalar_cases() -> Iterator[Case]:
     for what, value in {**names, "a line break": "smoke\n", "NUL": "a\0b", "long": "x" * 5000}.items():
         edit = set_value(PARAMS, ["profile"], value)
         yield Case(PARAMS, f"profile: {what}", edit, ("stages.train",), "params.yaml: profile")
-    stages = {
-        "comments": ("stages.split",),
-        "general": ("stages.decontaminate",),
-        "benchmark": ("stages.mmlu", "base"),
-        "instructions": ("stages.ifeval", "base"),
-        "chat": ("stages.chat", "base"),
-    }
-    for key, command in stages.items():
+    for key in ("comments", "general", "benchmark", "instructions", "chat"):
+        command = ("stages.prepare", key)
         for what, value in {"no such folder": "nowhere", "a number": 2024, "null": None, "empty": ""}.items():
             location = "data/nowhere" if value == "nowhere" else f"params.yaml: data.{key}"
             yield Case(PARAMS, f"data.{key}: {what}", set_value(PARAMS, ["data", key], value), command, location)
@@ -197,7 +191,7 @@ def list_scalar_cases() -> Iterator[Case]:
         "long": "x" * 5000,
     }.items():
         edit = set_value(PARAMS, ["data", "comments"], value)
-        yield Case(PARAMS, f"data.comments: {what}", edit, ("stages.split",), "")
+        yield Case(PARAMS, f"data.comments: {what}", edit, ("stages.prepare", "comments"), "")
     for key in ("data", "seed", "profile", "split", "gate"):
         yield Case(
             PARAMS, f"{key}: misspelled", replace_text(PARAMS, f"\n{key}:", f"\n{key}s:"), ("stages.split",), f"{key}s"

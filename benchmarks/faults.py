@@ -1,12 +1,12 @@
 """Kill stages and sweeps at random moments, run `dvc repro` again, and compare all outputs with an undisturbed run.
 
-    python -m benchmarks.faults [minutes] [seed]
+    python -m benchmarks.faults [minutes] [seed] [stage ...]
 
 A clone of the last commit runs once, with the profile `smoke` and settings that give every stage work: a quarter of
 general examples, interpolation with alpha 0.5, and one more lm-eval task. (`rehearse` does nothing: a model of this
 size never ends an answer, so no answer could be used.) Then, until the minutes are over:
 
-1. Choose a stage, or a sweep of two ratios (one round in twenty).
+1. Choose one of the given stages (default: all), or a sweep of two ratios (one round in twenty).
 2. Let DVC forget it: its entry in dvc.lock and the run cache, or the sweep's experiments.
 3. One to four times: run it, and send a signal (SIGKILL, SIGTERM, SIGINT) to DVC, to the stage, or to both at a random
    moment.
@@ -312,7 +312,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "project"
         prepare_project(folder)
-        stages = [stage for stage in yaml.safe_load((folder / "dvc.lock").read_text())["stages"] if stage != "report"]
+        recorded = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+        stages = sys.argv[3:] or [stage for stage in recorded if stage != "report"]
         undisturbed_runs: dict[tuple[str, str], UndisturbedRun] = {}
         end = time.monotonic() + 60 * minutes
         while (seconds_left := end - time.monotonic()) > 0:

@@ -78,7 +78,7 @@ def make_source(sniffed: FileGuess, choices: ColumnChoices, file: Path) -> tuple
     for column in (*choices.columns.values(), *choices.levels):
         if column not in sniffed.header:
             names = ", ".join(filter(None, sniffed.header))
-            raise InputError(f"{file}: no column '{column}'; the columns are {names}")
+            raise InputError(f"{file}: no column '{column}'; use one of the columns {names}")
     guess = guess_columns(sniffed.header, sniffed.rows, choices.columns, choices.levels)
     missing = "text" if "text" not in guess.columns else "levels" if not guess.levels else None
     if missing:

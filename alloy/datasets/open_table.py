@@ -8,6 +8,7 @@ from alloy.core.files import InputError, make_permission_error
 from alloy.core.tables import SEPARATORS, TableRow, read_table, stream_text
 from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import find_nearest_key
+from alloy.core.yaml_fix import CONFLICT_MARKER
 from alloy.datasets.source import Source
 from alloy.datasets.workbook import read_sheet
 
@@ -40,6 +41,7 @@ def open_table(path: Path, source: Source, fits: Callable[[list[str]], bool]) ->
         )
     if not table.header:
         raise InputError(f"{path}: the file is empty; write the column names in its first row")
+    _refuse_conflict(path, source.header, table.header)
     if any("\0" in name for name in table.header):
         raise InputError(f"{path}: expected text, got NUL bytes in the column names; export the file again")
     return OpenTable(
@@ -52,10 +54,17 @@ def _check_widths(path: Path, header: list[str], rows: Iterator[TableRow], separ
     width = len(header)
     for row in rows:
         if len(row.cells) != width:
+            _refuse_conflict(path, row.line, row.cells)
             quote = f"put cells that contain {SEPARATORS[separator]} in quotes"
             fix = quote if len(row.cells) > width else "add the missing cells"
             raise InputError(f"{path}:{row.line}: expected {width} cells, got {len(row.cells)}; {fix}")
         yield row
+
+
+def _refuse_conflict(path: Path, line: int, cells: list[str]) -> None:
+    """Raise `InputError` if a line is a merge conflict marker."""
+    if CONFLICT_MARKER.match(cells[0]):
+        raise InputError(f"{path}:{line}: merge conflict marker; keep one side and remove the markers")
 
 
 def _open_sheet(path: Path, source: Source) -> OpenTable:
@@ -94,4 +103,4 @@ def _suggest_column(name: str, header: list[str]) -> str:
     shown = ", ".join(names[:SHOWN]) + more
     if len(names) == 1 and any(separator in names[0] for separator in SEPARATORS):
         return f"; the only column is '{shown}': set `separator` or `header` in source.yaml"
-    return (f"; did you mean '{similar}'?" if similar else ";") + f" the columns are {shown}"
+    return (f"; did you mean '{similar}'?" if similar else ";") + f" use one of the columns {shown}"

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alloy.core.files import InputError, make_permission_error, read_lines
+from alloy.core.files import InputError, make_permission_error, read_lines, require_file
 from alloy.core.tables import OtherEncodingError, decode_document, stream_text
 from alloy.datasets.header_words import find_role
 from alloy.datasets.open_table import TEXT, WORKBOOKS, open_table
@@ -34,9 +34,10 @@ def sniff_file(path: Path) -> FileGuess:
         raise InputError(f"{path}: expected a file, got a folder; give the path of the data file in the folder")
     if not path.parent.is_dir():
         raise InputError(f"{path}: no such folder {path.parent}; correct the path")
-    if not path.is_file():
-        others = sorted(other.name for other in path.parent.glob("[!.]*") if other.is_file())
-        raise InputError(f"{path}: no such file; the folder has {', '.join(others[:10]) or 'no files'}")
+    others = sorted(other.name for other in path.parent.glob("[!.]*") if other.is_file())
+    require_file(
+        path, f"use one of the files in the folder: {', '.join(others[:10])}" if others else "correct the path"
+    )
     name = path.name.lower()
     try:
         if name.endswith(WORKBOOKS):

@@ -189,6 +189,7 @@ BAD: dict[str, tuple[str | bytes, str, str, str]] = {
     "no labels": ("id,comment\n1,It is fine\n", "a.csv", "a.csv", "--levels"),
     "a header alone": ("id,comment,topic\n", "a.csv", "a.csv", "header"),
     "an empty file": (b"", "a.csv", "a.csv", "empty"),
+    "a merge conflict": ("<<<<<<< HEAD\nid,comment,topic\n1,a,b\n", "a.csv", "a.csv:1", "merge conflict"),
     "a cell too many": ("id,comment,topic\n1,a, b,c\n", "a.csv", "a.csv:2", "got 4"),
     "a bad row": ("id,comment,L1,L2\n1,Hi,a,b\n2,Ho,,b\n", "a.csv", "a.csv:3", "first level"),
     "not a workbook": ("id,comment", "a.xlsx", "a.xlsx", "workbook"),
