@@ -39,6 +39,16 @@ def fill_hub_cache(tmp_path, monkeypatch):
     return model, snapshot
 
 
+def change_tensor(folder, change):
+    """Replace a tensor in the weights by what `change` returns for it, or remove it if that is None; return its name."""
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in sorted(tensors) if "mlp" in name)
+    changed = {**tensors, name: change(tensors[name])}
+    kept = {name: tensor for name, tensor in changed.items() if tensor is not None}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    return name
+
+
 def test_a_folder_without_a_model_is_an_error_of_one_line(tmp_path):
     with pytest.raises(InputError, match=r"config\.json.*`dvc repro`"):
         resolve_weights(tmp_path)
@@ -127,10 +137,7 @@ def test_missing_tensors_are_not_filled_with_random_numbers(tmp_path):
     model, tokenizer = make_model_and_tokenizer()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    tensors = load_file(tmp_path / "model.safetensors")
-    removed = next(name for name in sorted(tensors) if "mlp" in name)
-    del tensors[removed]
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    removed = change_tensor(tmp_path, lambda _: None)
     with pytest.raises(InputError, match=re.escape(removed)):
         load_model(tmp_path)
 
@@ -187,11 +194,7 @@ def test_an_adapter_is_loaded_with_its_base_model(adapter):
 
 
 def test_an_adapter_whose_base_model_lacks_a_tensor_is_refused(adapter):
-    file = Path("models/base/model.safetensors")
-    tensors = load_file(file)
-    removed = next(name for name in sorted(tensors) if "mlp" in name)
-    del tensors[removed]
-    save_file(tensors, file, metadata={"format": "pt"})
+    removed = change_tensor(Path("models/base"), lambda _: None)
     with pytest.raises(InputError, match=rf"^models/base: .*{re.escape(removed)}"):
         load_weights(adapter, torch.float32)
 
@@ -209,10 +212,7 @@ def test_a_tensor_of_another_shape_is_named_in_the_error(tmp_path):
     model, tokenizer = make_model_and_tokenizer()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    tensors = load_file(tmp_path / "model.safetensors")
-    changed = next(name for name in sorted(tensors) if "mlp" in name)
-    tensors[changed] = tensors[changed][:-1].contiguous()
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    changed = change_tensor(tmp_path, lambda tensor: tensor[:-1].contiguous())
     with pytest.raises(InputError, match=rf"{re.escape(changed)}: expected shape"):
         load_model(tmp_path)
 
