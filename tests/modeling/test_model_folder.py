@@ -40,7 +40,7 @@ def fill_hub_cache(tmp_path, monkeypatch):
 
 
 def change_tensor(folder, change):
-    """Replace a tensor in the weights by what `change` returns for it, or remove it if that is None; return its name."""
+    """Replace a tensor in the weights by what `change` returns, or remove it if that is None; return its name."""
     tensors = load_file(folder / "model.safetensors")
     name = next(name for name in sorted(tensors) if "mlp" in name)
     changed = {**tensors, name: change(tensors[name])}
