@@ -27,7 +27,6 @@ from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, make_yaml_error, read_yaml
 
 LOCK_FILES = ("lock", "rwlock.lock")  # in .dvc/tmp; DVC locks them while it writes
-PARSED_FILES = ("params.yaml", "dvc.yaml")  # DVC parses them, and the profiles, before it runs any stage
 TRACKED = ("data/*.dvc", "data/*/*.dvc", "data/*/*/*.dvc")  # files that `dvc add` writes
 DVC_COMMANDS = ("dvc", "alloy")  # one of these is in the command line of a process that runs DVC
 CLOCK_SECONDS = 60.0  # the start of a process and the time of a file may differ by this much
@@ -37,25 +36,28 @@ def check_parsed_files(root: Path = Path(), *, lock: bool = True) -> None:
     """Raise `InputError` if DVC could not parse the YAML files of the project at `root`.
 
     DVC does not report merge conflict markers and duplicate keys clearly, and never ends if aliases stand for too many
-    values. A truncated dvc.lock is no error, because `repair_dvc` repairs it; without `lock`, other damage is none
-    either.
+    values. Syntax errors in dvc.lock are left to `repair_dvc`, which restores the file, and those in *.dvc to DVC.
+    Without `lock`, dvc.lock is only searched for merge conflict markers.
     """
     from alloy.core.settings import read_mapping
 
-    parsed = [root / name for name in PARSED_FILES]
+    params, pipeline, lock_file = root / "params.yaml", root / "dvc.yaml", root / "dvc.lock"
     others = [file for pattern in ("profiles/*.yaml", "data/*/dvc.yaml") for file in sorted(root.glob(pattern))]
-    require_resolved([root / "dvc.lock", *parsed, *others])
-    tracked = [file for pattern in TRACKED for file in sorted(root.glob(pattern))]
-    if lock:
-        tracked.append(root / "dvc.lock")
-    for file in (file for file in (*parsed, *others, *tracked) if file.is_file()):
-        error = check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
-        if error and file not in tracked:
-            raise make_yaml_error(error, file)
-    if (params := root / "params.yaml").is_file():
+    require_resolved([lock_file, params, pipeline, *others])
+    if params.is_file():
         read_mapping(params)
-    if (pipeline := root / "dvc.yaml").is_file() and not isinstance(read_yaml(pipeline), dict | None):
+    if pipeline.is_file() and not isinstance(read_yaml(pipeline), dict | None):
         raise InputError(f"{pipeline}: expected `stages:` with the stages below it; restore the file from git")
+    for file in filter(Path.is_file, others):
+        if error := check_yaml(_read_text(file), file):
+            raise make_yaml_error(error, file)
+    tracked = [file for pattern in TRACKED for file in sorted(root.glob(pattern))]
+    for file in filter(Path.is_file, [*tracked, lock_file] if lock else tracked):
+        check_yaml(_read_text(file), file)
+
+
+def _read_text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def repair_dvc(root: Path = Path()) -> list[str]:

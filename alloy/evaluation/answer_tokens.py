@@ -12,7 +12,7 @@ from alloy.core.text import normalize_text
 LETTERS = string.ascii_uppercase
 UNKNOWN = -1  # more than one choice, or a letter after the last one
 
-# The words and marks of each class. An underscore stands for a space.
+# The words and marks of each class, separated by spaces. `rather_than` is the phrase "rather than".
 CLASSES = {
     "noun": "answer option choice letter solution response ans",
     "is": "is was be been would must should could can may might will has seems does do did equals",

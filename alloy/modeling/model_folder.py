@@ -54,16 +54,22 @@ def read_hosted_name(folder: str | Path) -> str | None:
 def read_origin(folder: str | Path) -> Row | None:
     """Return the source of the weights in `folder` (origin.json of `base_model`); None if they were made here."""
     file = Path(folder) / ORIGIN
-    return read_json(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    source = _read_texts(file, "source", "name")["source"]
+    return _read_texts(file, *(("revision", "stop_token") if source == "hub" else ("sha256",)))
 
 
 def _read_texts(file: Path, *keys: str) -> Row:
     """Return the object in a JSON file; raise `InputError` unless it has text at `keys`."""
     value = read_json(file)
     if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in keys):
-        fix = explain_restore(file, "replace the file")
-        raise InputError(f"{file}: expected an object with text at {' and '.join(keys)}; {fix}")
+        raise _make_damage_error(file, f"an object with text at {' and '.join(keys)}")
     return value
+
+
+def _make_damage_error(file: Path, expected: str) -> InputError:
+    return InputError(f"{file}: expected {expected}; {explain_restore(file, 'replace the file')}")
 
 
 def resolve_weights(folder: str | Path, *, verify: bool = False) -> str:
@@ -80,9 +86,12 @@ def resolve_weights(folder: str | Path, *, verify: bool = False) -> str:
             raise InputError(f"{folder}: no config.json; run `dvc repro` to create the model")
         return str(folder)
     reference = _read_texts(folder / REFERENCE, "repository", "revision")
+    hashes = reference.get("files", {})
+    if not isinstance(hashes, dict):
+        raise _make_damage_error(folder / REFERENCE, "`files` to be an object with a hash per file name")
     snapshot = download_snapshot(reference["repository"], reference["revision"])
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one process per machine is enough
-        for name, expected in dict(reference.get("files") or {}).items():
+        for name, expected in hashes.items():
             if verify or not name.endswith(".safetensors"):
                 _require_same_file(Path(snapshot), name, expected)
     return snapshot
@@ -120,7 +129,7 @@ def hash_model_files(folder: Path) -> dict[str, str]:
 def _require_same_file(snapshot: Path, name: str, expected: str) -> None:
     """Raise `InputError` if a file in the hub's cache is not the one that the stage `base` used.
 
-    A missing file is no error: caches that other programs filled may lack files that are not needed.
+    A missing file is ignored, since the cache may lack files that Alloy does not need: other programs fill it as well.
     """
     file = snapshot / name
     if file.is_file() and (found := hash_path(file)) != expected:

@@ -1,5 +1,6 @@
 """Where weights are found: in a folder, or in the hub's cache at a pinned commit."""
 
+import json
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from alloy.modeling.model_folder import (
     load_model,
     load_weights,
     read_model_name,
+    read_origin,
     resolve_weights,
     write_reference,
 )
@@ -171,6 +173,24 @@ def test_a_damaged_reference_is_an_error_of_one_line(tmp_path, name, content):
         load_weights(tmp_path, torch.float32)
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"{tmp_path / name}: ")
+
+
+@pytest.mark.parametrize("files", [[], ["a"], "a", None])
+def test_the_hashes_of_a_reference_must_be_an_object(tmp_path, files):
+    reference = {"repository": "someone/small", "revision": REVISION, "files": files}
+    (tmp_path / "hub.json").write_text(json.dumps(reference))
+    with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / 'hub.json'))}: [^\n]*`files`[^\n]*$"):
+        resolve_weights(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["source", "name", "revision", "stop_token"])
+def test_a_damaged_origin_is_an_error_of_one_line(tmp_path, key):
+    origin = {"source": "hub", "name": "someone/small", "revision": REVISION, "stop_token": "</s>"}
+    (tmp_path / "origin.json").write_text(json.dumps(origin))
+    assert read_origin(tmp_path) == origin
+    (tmp_path / "origin.json").write_text(json.dumps(origin | {key: 1}))
+    with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path / 'origin.json'))}: [^\n]*{key}[^\n]*$"):
+        read_origin(tmp_path)
 
 
 @pytest.fixture
