@@ -9,6 +9,7 @@ and a comment that contains the text of a control token cannot insert this token
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,24 @@ from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import encode, make_control_token_bias, render_prompt
 from alloy.modeling.model_folder import load_context_length, load_tokenizer, read_hosted_name
 
-FINISHES = {  # by finish_reason; the model ended answers with other reasons
-    Finish.length: ("length", "max_tokens"),
-    Finish.context: ("model_length", "model_context_window_exceeded"),
-    Finish.refused: (
-        *("content_filter", "refusal", "safety", "sensitive"),
-        *("recitation", "prohibited_content", "blocklist", "spii"),  # Gemini
-    ),
+FINISH = {  # by finish_reason; the model ended answers with other reasons
+    "length": Finish.length,
+    "max_tokens": Finish.length,
+    "model_length": Finish.context,
+    "model_context_window_exceeded": Finish.context,
 }
-FINISH = {reason: finish for finish, reasons in FINISHES.items() for reason in reasons}
+# Parts of the reasons of refused answers, such as `image_safety` or `content_filter: prohibited_content`.
+REFUSAL_WORDS = (
+    *("content_filter", "refusal", "safety", "sensitive"),
+    *("recitation", "prohibited_content", "blocklist", "spii"),  # Gemini
+)
 # The service stopped in the middle of the answer, so it is not usable.
 ABORTED = ("error", "abort", "insufficient_system_resource", "network_error")
 ENDED = ("", "stop", "eos", "end_turn", "stop_sequence")  # with other reasons, an answer without a text is an error
 CONNECT_SECONDS = 10.0  # seconds to reach the service
+NO_ANSWER_IN_TIME = "no answer within infer.timeout"
+MAX_REPLY_BYTES = 16 * 2**20  # an answer has a few KB
+COMPLETIONS = ("chat.completion", "text_completion")  # `object` of a completion
 LIMIT_PARAMETER = "max_completion_tokens"  # older services call it max_tokens
 
 
@@ -78,7 +84,7 @@ class OpenAIEngine:
 
     async def _complete_async(self, requests: list[Request], on_completion: OnCompletion) -> list[Completion]:
         from httpx2 import InvalidURL, Timeout
-        from openai import AsyncOpenAI, OpenAIError
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
         asked = [*requests, make_check_request(requests[0])] if requests else []
         prompts: list[Any] = [request.messages for request in asked]
@@ -87,7 +93,8 @@ class OpenAIEngine:
         key = os.environ.get("OPENAI_API_KEY") or "none"  # a local server needs no key, but the client does
         timeout = Timeout(self.infer.timeout, connect=min(self.infer.timeout, CONNECT_SECONDS))
         try:
-            client = AsyncOpenAI(api_key=key, max_retries=0, timeout=timeout)
+            http = DefaultAsyncHttpxClient(event_hooks={"response": [_limit_reply]})
+            client = AsyncOpenAI(api_key=key, max_retries=0, timeout=timeout, http_client=http)
         except (OpenAIError, InvalidURL, ValueError) as error:
             raise InputError(f"OPENAI_BASE_URL: {error}; set an address such as http://localhost:8000/v1") from None
         async with client:
@@ -110,7 +117,7 @@ class OpenAIEngine:
         while True:
             fields = self._make_request_fields(prompt, max_tokens)
             try:
-                body = await _post_request(client, fields, extra, texts)
+                body = await _post_request(client, fields, extra, texts, self.infer.timeout)
                 with read_guarded():
                     return read_completion(body, texts, sampled="temperature" not in fields)
             except ServiceError as error:
@@ -143,32 +150,73 @@ class OpenAIEngine:
         return fields
 
 
-async def _post_request(client: Any, fields: Row, extra: Row | None, texts: list[str]) -> str:  # noqa: ANN401 (an AsyncOpenAI)
-    """Return the body of the reply to a request with these texts; raise `ServiceError` if there is none."""
+async def _limit_reply(response: Any) -> None:  # noqa: ANN401 (a response of httpx)
+    """Read the text of a reply as UTF-8, whatever its headers say, and at most `MAX_REPLY_BYTES` of it.
+
+    JSON is UTF-8. A charset such as `utf-16`, or `hex`, which Python takes for one, makes httpx fail.
+    """
+    from httpx2 import AsyncByteStream, DecodingError
+
+    class LimitedStream(AsyncByteStream):
+        def __init__(self, stream: Any) -> None:  # noqa: ANN401
+            self.stream = stream
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for part in self.stream:
+                size += len(part)
+                if size > MAX_REPLY_BYTES:
+                    raise DecodingError(f"expected at most {MAX_REPLY_BYTES:,} bytes in a reply, got more")
+                yield part
+
+        async def aclose(self) -> None:
+            await self.stream.aclose()
+
+    response.encoding = "utf-8-sig"  # without a byte order mark
+    response.stream = LimitedStream(response.stream)
+
+
+async def _post_request(
+    client: Any,  # noqa: ANN401 (an AsyncOpenAI)
+    fields: Row,
+    extra: Row | None,
+    texts: list[str],
+    seconds: float,
+) -> str:
+    """Return the body of the reply to a request with these texts; raise `ServiceError` if there is none.
+
+    The timeout of httpx is that of each read. `seconds` limits the whole request, also if the service sends a byte per
+    second, as some do while they are busy.
+    """
     import httpx2
     import openai
 
     api = client.completions if "prompt" in fields else client.chat.completions
     try:
-        reply = await api.with_raw_response.create(**fields, extra_body=extra)
+        async with asyncio.timeout(seconds + min(seconds, CONNECT_SECONDS)):
+            reply = await api.with_raw_response.create(**fields, extra_body=extra)
+    except TimeoutError:
+        raise ServiceError(ErrorKind.retry, NO_ANSWER_IN_TIME) from None
     except openai.APIStatusError as error:
         with read_guarded():
             raise _read_status_error(error.status_code, error.response.headers, error.response.text, texts) from None
     except openai.APITimeoutError as error:
         connect_timeout = isinstance(error.__cause__, httpx2.ConnectTimeout)
-        reason = "no connection in time" if connect_timeout else "no answer within infer.timeout"
+        reason = "no connection in time" if connect_timeout else NO_ANSWER_IN_TIME
         raise ServiceError(ErrorKind.unreachable if connect_timeout else ErrorKind.retry, reason) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         transient = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
         kind = ErrorKind.retry if isinstance(cause, transient) else ErrorKind.unreachable
-        kind = ErrorKind.malformed if isinstance(cause, httpx2.DecodingError) else kind
+        if isinstance(cause, httpx2.DecodingError):
+            raise ServiceError(ErrorKind.malformed, f"the reply cannot be read: {cause}") from None
         raise ServiceError(kind, f"no connection ({type(cause).__name__}: {cause})") from None
     except UnicodeError as error:
         raise ServiceError(ErrorKind.failed, f"the request cannot be sent: {error}") from None
     except (openai.OpenAIError, httpx2.InvalidURL) as error:
         raise ServiceError(ErrorKind.unreachable, f"{type(error).__name__}: {error}") from None
-    return reply.text if isinstance(reply.text, str) else reply.text()
+    with read_guarded():
+        return reply.text if isinstance(reply.text, str) else reply.text()
 
 
 def _read_status_error(status: int, headers: Any, text: str, texts: list[str]) -> ServiceError:  # noqa: ANN401 (a mapping of httpx)
@@ -183,8 +231,8 @@ def _read_status_error(status: int, headers: Any, text: str, texts: list[str]) -
 def read_completion(text: str, texts: list[str] | None = None, *, sampled: bool = False) -> Completion:
     """Return the completion in the body of a reply to a request with these `texts`.
 
-    Raise `ServiceError` if it has none. Services differ: the choices can be empty (a content filter), text or usage can
-    be null, the text can be a list of parts, and a reply with status 200 can hold an error.
+    Raise `ServiceError` if it has none. Services differ: the choices can be empty or missing (a content filter), text
+    or usage can be null, the text can be a list of parts, and a reply with status 200 can hold an error.
     """
     body = _parse_body(text)
     _raise_error_of(body, texts or [])
@@ -199,7 +247,8 @@ def read_completion(text: str, texts: list[str] | None = None, *, sampled: bool 
     message = get_value(choice, "message", Row())
     answer = replace_surrogates(_read_content(message.get("content")) or get_value(choice, "text", ""))
     finish_reason = str(choice.get("finish_reason") or "").lower().replace("-", "_")
-    finish, reason = FINISH.get(finish_reason, Finish.stop), ""
+    is_refused = any(word in finish_reason for word in REFUSAL_WORDS)
+    finish, reason = Finish.refused if is_refused else FINISH.get(finish_reason, Finish.stop), ""
     if finish_reason in ABORTED:
         raise ServiceError(ErrorKind.retry, f"the service aborted its answer (finish_reason: {finish_reason})")
     if message.get("refusal") and not answer:
@@ -218,6 +267,8 @@ def _parse_body(text: str) -> Row:
     except (ValueError, RecursionError):
         body = None
     body = body[0] if isinstance(body, list) and body else body
+    if isinstance(body, dict) and body.get("object") in COMPLETIONS:
+        body.setdefault("choices", [])
     if not isinstance(body, dict) or not body.keys() & {"choices", "error", "message", "msg", "detail"}:
         raise ServiceError(ErrorKind.malformed, "the answer is not a completion; check OPENAI_BASE_URL")
     return body

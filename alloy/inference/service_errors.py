@@ -17,6 +17,7 @@ from alloy.core.redact import redact
 
 MAX_RETRY_AFTER = 600.0  # seconds; a longer wait is only reported, and the request is sent again earlier
 ECHO_WORDS = 4  # so many words of the request in a row are a quotation
+MAX_COUNT = 2**53  # JSON readers do not keep larger numbers exactly
 LONGEST_MESSAGE = 20_000  # characters of an error that are read
 QUOTED_KEYS = ("input", "ctx")  # in errors of pydantic: what the request contained
 T = TypeVar("T")
@@ -77,7 +78,9 @@ CONTEXT = re.compile(
     r"|reduce (the|your) (length|size) of (the |your )?(input|prompt|messages?|text|completion|request)"  # OpenAI, Groq
     r"|\d+ (input |prompt )?tokens,? but the (maximum|limit)|range of input length"  # vLLM, Qwen
     r"|tokens`? \+ `?max_new_tokens`? must be <=|max(_completion)?_tokens must be at least 1, got -"  # TGI, vLLM
-    r"|max_model_len|maximum (model|prompt|input|sequence) length"
+    r"|exceeds the maximum allowed length"  # SGLang
+    r"|must have less than \d+ tokens|context shift is disabled"  # TGI, llama.cpp
+    r"|max_model_len|max_seq_len|maximum (model|prompt|input|sequence) length"
     r"|expected max_?length: \d+, actual"  # older models on Bedrock
     r"|exceed_context_size|string_above_max_length|request_too_large",
     re.IGNORECASE,
@@ -201,7 +204,8 @@ def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (any JSON value)
     """Return (codes and types, message) of the body of an error.
 
     Known forms: `{"error": {"code", "type", "message"}}` (OpenAI, Anthropic), the same in a list (Gemini),
-    `{"error": "text"}`, `{"message"}`, `{"detail"}`, and plain text.
+    `{"error": "text"}`, `{"message"}`, `{"detail"}`, and plain text. OpenRouter has the error of the service behind it
+    in `metadata`.
     """
     if isinstance(body, list):
         body = body[0] if body else ""
@@ -214,7 +218,10 @@ def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (any JSON value)
     codes = [error.get(key) for key in ("code", "type", "status")]
     codes.append(inner.get("code") if isinstance(inner, dict) else None)
     message = next((error[key] for key in ("message", "detail", "msg") if error.get(key)), error)
-    return " ".join(dict.fromkeys(str(code) for code in codes if code)), _format_message(message)
+    text = _format_message(message)
+    if isinstance(metadata := error.get("metadata"), dict) and metadata.get("raw"):
+        text = f"{text}: {_format_message(metadata['raw'])}"
+    return " ".join(dict.fromkeys(str(code) for code in codes if code)), text
 
 
 def _format_message(message: Any) -> str:  # noqa: ANN401 (any JSON value)
@@ -247,9 +254,9 @@ def get_value(row: dict[str, Any], key: str, default: T) -> T:
 def get_count(usage: Any, key: str) -> int:  # noqa: ANN401 (any JSON value)
     """Return a number of tokens in a reply, or 0 if it is missing or invalid: an answer is kept without its counts."""
     value = usage.get(key) if isinstance(usage, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == math.inf:
         return 0
-    return min(max(int(value), 0), 2**53)  # larger numbers cannot be kept
+    return int(min(max(value, 0), MAX_COUNT))
 
 
 def replace_surrogates(text: str) -> str:

@@ -13,12 +13,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reply:
-    """The reply to one request, sent after `wait` seconds."""
+    """The reply to one request, sent after `wait` seconds, with a `pause` in seconds before each byte."""
 
-    body: Row
+    body: Row | bytes
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     wait: float = 0.0
+    pause: float = 0.0
 
 
 class Service(ThreadingHTTPServer):
@@ -57,14 +58,16 @@ class Handler(BaseHTTPRequestHandler):
         self.server.closing.wait(reply.wait)
         with self.server.lock:
             self.server.active -= 1
-        text = json.dumps(reply.body).encode()
+        text = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         with suppress(ConnectionError):  # the client may have timed out
             self.send_response(reply.status)
             headers = {"Content-Type": "application/json", "Content-Length": str(len(text)), **reply.headers}
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(text)
+            for part in [text[i : i + 1] for i in range(len(text))] if reply.pause else [text]:
+                self.server.closing.wait(reply.pause)
+                self.wfile.write(part)
 
     def handle(self) -> None:
         with suppress(ConnectionError):

@@ -142,6 +142,51 @@ def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
     assert (completion.finish, "infer.timeout" in completion.reason) == (Finish.failed, True)
 
 
+def test_the_timeout_is_that_of_the_whole_reply_not_of_each_byte(ask):
+    slow = Reply(b" " * 1000, pause=0.1)  # 100 seconds
+    answer = lambda body: slow if read_question(body) == "b" else make_reply("x")  # noqa: E731
+    start = time.monotonic()
+    completions, _ = ask(answer, "aba", timeout=0.3, retries=1)
+    assert time.monotonic() - start < 30
+    assert [completion.finish for completion in completions] == [Finish.stop, Finish.failed, Finish.stop]
+    assert "infer.timeout" in completions[1].reason
+
+
+def test_a_reply_of_endless_size_is_not_kept_in_memory(ask, monkeypatch):
+    monkeypatch.setattr("alloy.inference.openai_engine.MAX_REPLY_BYTES", 10_000)
+    answer = lambda body: Reply(b" " * 20_000) if read_question(body) == "b" else make_reply("x")  # noqa: E731
+    completions, _ = ask(answer, "aba", retries=1)
+    assert [completion.finish for completion in completions] == [Finish.stop, Finish.failed, Finish.stop]
+    assert "10,000 bytes" in completions[1].reason
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-16", "hex", "zlib", "rot13", "base64", "idna", "undefined", "no-such", "latin-1"]
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_reply_is_read_as_utf_8_whatever_its_charset(ask, charset, status):
+    header = {"Content-Type": f"application/json; charset={charset}"}
+    body = make_reply("é").body if status == 200 else make_error(400, "é").body
+    (completion,), _ = ask(reply_in_order(Reply(json.dumps(body, ensure_ascii=False).encode(), status, header)), ["x"])
+    assert "é" in (completion.text if status == 200 else completion.reason)
+
+
+def test_a_byte_order_mark_before_an_answer_is_ignored(ask):
+    (completion,), _ = ask(reply_in_order(Reply(b"\xef\xbb\xbf" + json.dumps(make_reply("x").body).encode())), ["x"])
+    assert (completion.text, completion.finish) == ("x", Finish.stop)
+
+
+@pytest.mark.parametrize("name", ["chat.completion", "text_completion"])
+def test_a_completion_without_choices_is_refused(name):
+    completion = read_completion(json.dumps({"object": name, "model": "m", "usage": {"prompt_tokens": 5}}))
+    assert (completion.finish, completion.tokens_in) == (Finish.refused, 5)
+
+
+def test_an_answer_is_kept_whatever_the_size_of_its_counts():
+    text = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 10**400}})
+    assert read_completion(text).text == "x"
+
+
 def test_a_request_that_times_out_once_is_retried(ask):
     (completion,), service = ask(
         reply_in_order(make_reply("too late", wait=5), make_reply("in time")), ["x"], timeout=0.3, retries=1
@@ -359,6 +404,7 @@ def test_half_of_a_surrogate_pair_is_replaced(ask):
         ("max_tokens", Finish.length),
         ("MAX_TOKENS", Finish.length),
         *((name, Finish.refused) for name in ("blocklist", "SPII", "refusal", "content-filter")),
+        *((name, Finish.refused) for name in ("IMAGE_SAFETY", "content_filter: PROHIBITED_CONTENT")),
         ("model_context_window_exceeded", Finish.context),
         *((name, Finish.stop) for name in ("eos", "OTHER", "")),
     ],

@@ -50,6 +50,26 @@ CONTEXT = {
             }
         },
     ),
+    "SGLang": (
+        400,
+        {"message": "The input length (9000 tokens) exceeds the maximum allowed length (8192 tokens)."},
+    ),
+    "TGI, older": (422, {"error": "Input validation error: `inputs` must have less than 4095 tokens. Given: 5000"}),
+    "llama.cpp without context shift": (
+        500,
+        {"error": {"code": 500, "message": "context shift is disabled", "type": "server_error"}},
+    ),
+    "TensorRT-LLM": (400, {"message": "prompt length 9000 exceeds max_seq_len 8192"}),
+    "OpenRouter, of a provider": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "Provider returned error",
+                "metadata": {"raw": '{"error": {"message": "prompt is too long: 210000 tokens > 200000 maximum"}}'},
+            }
+        },
+    ),
     "Gemini, in a list": (
         400,
         [
@@ -284,6 +304,9 @@ def test_other_errors_are_not_classified_as_over_the_context(status, code, messa
         ([], ("", "")),
         (None, ("", "None")),
         ({"error": {}}, ("", "{}")),
+        ({"error": {"code": 400, "message": "m", "metadata": {"raw": "too long"}}}, ("400", "m: too long")),
+        ({"error": {"code": 400, "message": "m", "metadata": {"raw": ""}}}, ("400", "m")),
+        ({"error": {"code": 400, "message": "m", "metadata": []}}, ("400", "m")),
     ],
 )
 def test_errors_are_read_in_every_form(body, read):
