@@ -30,7 +30,7 @@ from alloy.formats.comments import KEYS
 from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
-from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
+from alloy.splitting.consistency import describe_contradictions, describe_label_problems, find_contradictions
 from alloy.splitting.divide import divide_comments, require_train_and_test
 from alloy.splitting.read_comments import read_comments, require_good_rows
 from alloy.splitting.settings import Split
@@ -103,10 +103,9 @@ def main() -> None:
             "near-duplicates and stay together; remove the text that they share, or raise "
             "split.near_duplicate_threshold"
         )
-    if metrics["unquoted"]:
-        warnings.append(f"{metrics['unquoted']} comments have a segment whose `content` is not in their text")
     warnings += describe_unknown_keys(origin.files[0], comments.unknown, KEYS)
-    warnings += describe_inconsistencies(comments, contradictions, out / "contradictions.json")
+    warnings += describe_label_problems(comments)
+    warnings += describe_contradictions(contradictions, out / "contradictions.json")
     print("".join(f"split: {warning}\n" for warning in warnings), end="")
 
 

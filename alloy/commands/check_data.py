@@ -41,6 +41,7 @@ LEARNED_FROM = 20_000_000  # characters of the general rows, at most, from which
 def check_comments(inputs: Inputs) -> None:
     """Check the comments against the taxonomy, that both train and test get some, and how long they are in tokens."""
     from alloy.runtime.parallel import map_blocks
+    from alloy.splitting.consistency import describe_label_problems
     from alloy.splitting.divide import divide_with_pairs, require_train_and_test
     from alloy.splitting.read_comments import require_good_rows
     from alloy.splitting.validate import check_block, join_blocks
@@ -54,7 +55,7 @@ def check_comments(inputs: Inputs) -> None:
     inputs.set_rows(Kind.comments, len(comments.rows) + len(comments.rejects), len(comments.rejects))
     comments.rejects[:] = map(origin.name_source, comments.rejects)
     require_good_rows(comments, split)
-    for line in describe_unknown_keys(origin.files[0], comments.unknown, KEYS):
+    for line in describe_unknown_keys(origin.files[0], comments.unknown, KEYS) + describe_label_problems(comments):
         inputs.warn(line)
     subsets, _, pairs = divide_with_pairs(comments, split.test, split.near_duplicate_threshold)
     inputs.summary.comments = describe_comments(comments, taxonomy, subsets, pairs, inputs.settings)

@@ -11,12 +11,16 @@ import orjson
 Rows = list[dict[str, Any]]
 
 DECODER = json.JSONDecoder()
-REASONING, REASONING_END = "<think>", "</think>"
-OPENING = re.compile(rf"[\[{{]|{REASONING}|{REASONING_END}")
+# The marks around reasoning; the end has a `/` after its first letter. Model families differ.
+REASONING = ("<think>", "<thinking>", "<thought>", "<reasoning>", "[THINK]", "\u25c1think\u25b7")
+REASONING_ENDS = {mark: f"{mark[0]}/{mark[1:]}" for mark in REASONING}
+OPENING = re.compile("|".join(map(re.escape, [*REASONING, *REASONING_ENDS.values(), "[", "{"])))
 BETWEEN_OBJECTS = re.compile(r"[\s,;]*(?:(?:\d+[.):]|[-*])\s*)?")  # a comma, a new line, or the sign of a list item
-# What may stand before or after `[]` on its line if it is an answer, and not a box as in `tick [ ] yes`.
+# What may stand before or after `[]` on its line if it is an answer, and not a box as in `tick [ ] yes`. With a space
+# in it, it is a box unless both fit.
 BEFORE_EMPTY = re.compile(r"(?:^|[:=`>])[ \t]*$")
 AFTER_EMPTY = re.compile(r"[ \t.;,`)*]*(?:\n|$)")
+LIST_END = re.compile(r"[\s,]*\]")
 VALUE_START = re.compile(r"\s*(?=[\[{\"\d\-tfn])")
 TOKEN_BETWEEN_VALUES = re.compile(r"\s*[,:]")
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*(?:"|$)')
@@ -47,10 +51,10 @@ def find_json_list(text: str, keys: Collection[str] = ()) -> Rows | None:
        objects, or is an object with one of the `keys`, it is a candidate. Continue after the value.
     2. If no complete value begins there, it was cut off or is not JSON. Its complete parts and its strings are no
        candidates: skip them, then continue.
-    3. Skip reasoning, from `<think>` to `</think>`; if it is not closed, the text ends there. If a `</think>` has no
-       beginning, the candidates before it are used only if there are none after it.
-    4. The result is the last list. If there is none, it is the last row of single objects. If there is none either, it
-       is the last empty list inside an object.
+    3. Skip reasoning, such as from `<think>` to `</think>`; if it is not closed, the text ends there. If a `</think>`
+       has no beginning, the candidates before it are used only if there are none after it.
+    4. The result is the last list. If there is none, it is the last row of single objects, unless a `]` follows: then
+       they are what is left of a broken list. If there are no objects, it is the last empty list inside an object.
 
     Example: `<think>[1] is food</think> [{"L1": "food"}] (see [1])` is the list `[{"L1": "food"}]`.
     """
@@ -58,14 +62,18 @@ def find_json_list(text: str, keys: Collection[str] = ()) -> Rows | None:
     lists = [found for found in candidates if found.is_list]
     if lists:
         return lists[-1].rows
-    objects: Rows = []
-    end: int | None = None
+    groups: list[Found] = []  # objects in a row
     for found in candidates:
         if found.rows:
-            follows = end is not None and BETWEEN_OBJECTS.fullmatch(text, end, found.start)
-            objects = [*objects, *found.rows] if follows else found.rows
-            end = found.end
-    return objects if objects or candidates else None
+            last = groups[-1] if groups else None
+            if last and BETWEEN_OBJECTS.fullmatch(text, last.end, found.start):
+                groups[-1] = Found([*last.rows, *found.rows], False, last.start, found.end)
+            else:
+                groups.append(found)
+    complete = [group.rows for group in groups if not LIST_END.match(text, group.end)]
+    if complete:
+        return complete[-1]
+    return [] if candidates and not groups else None
 
 
 def _find_candidates(text: str, keys: frozenset[str]) -> list[Found]:
@@ -75,11 +83,11 @@ def _find_candidates(text: str, keys: frozenset[str]) -> list[Found]:
     position = 0
     while match := OPENING.search(text, position):
         start, position = match.span()
-        if match.group() == REASONING:
-            if (end := text.find(REASONING_END, position)) < 0:
+        if match.group() in REASONING:
+            if (end := text.find(REASONING_ENDS[match.group()], position)) < 0:
                 break
             position = end
-        elif match.group() == REASONING_END:
+        elif match.group() not in "[{":
             drafts, found = found or drafts, []
         else:
             try:
@@ -98,7 +106,8 @@ def _find_candidates(text: str, keys: frozenset[str]) -> list[Found]:
 def _make_candidate(text: str, value: Any, start: int, end: int, keys: frozenset[str]) -> Found | None:  # noqa: ANN401 (a JSON value)
     if value == []:
         line_start = text.rfind("\n", 0, start) + 1
-        is_answer = BEFORE_EMPTY.search(text[line_start:start]) or AFTER_EMPTY.match(text, end)
+        fits = [BEFORE_EMPTY.search(text[line_start:start]), AFTER_EMPTY.match(text, end)]
+        is_answer = any(fits) if end - start == len("[]") else all(fits)
         return Found([], True, start, end) if is_answer else None
     rows = _find_rows(value, keys)
     if rows is None:
@@ -121,10 +130,16 @@ def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
 
 
 def _find_rows(value: Any, keys: frozenset[str]) -> Rows | None:  # noqa: ANN401 (a JSON value)
-    """Return the objects of a value: those with one of the `keys` come first, then those of a list; or None."""
+    """Return the objects of a value: those with one of the `keys` come first, then those of a list; or None.
+
+    Objects with one of the `keys` inside an object, as in `{"1": {...}, "2": {...}}`, count as a list.
+    """
     if isinstance(value, dict):
         if not value.keys().isdisjoint(keys):
             return [value]
+        numbered = [part for part in value.values() if isinstance(part, dict) and not part.keys().isdisjoint(keys)]
+        if numbered:
+            return numbered
         parts = [rows for part in value.values() if (rows := _find_rows(part, keys)) is not None]
         return next((rows for rows in reversed(parts) if rows), parts[-1] if parts else None)
     if not isinstance(value, list):

@@ -69,6 +69,8 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     if not has_text(text):
         hint = _suggest_key(row, "text")
         raise ValueError(f"{name}: `text` is missing or empty{hint}; write the text of the comment or remove the row")
+    if isinstance(segments, dict):
+        raise ValueError(f"{name}: `segments`: expected a list of objects, got an object; write [...] around it")
     if not isinstance(segments, list) or not segments:
         hint = _suggest_key(row, "segments")
         raise ValueError(f"{name}: `segments` is missing or empty{hint}; label at least one segment")

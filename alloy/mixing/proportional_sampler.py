@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 TOLERANCE = 0.0005  # of the target: a sum that differs by less counts as exact
+MAX_GAP = 0.05  # of the target: how far below it a sum may be if all rows of a group are used
 LOOK_AHEAD = 64  # rows of a group among which one that is not too large is searched
 ADJUSTABLE = 8  # last rows that may be left out, and candidates that may be added
 MAX_CHANGES = 4  # rows left out and added, together
@@ -97,7 +98,8 @@ def _take_fitting_row(rows: Iterator[DrawnRow], limit: float) -> DrawnRow | None
 def sample_total(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float], target: int) -> list[DrawnRow]:
     """Return rows whose sizes add up to `target` or near it (the steps are at the top of this file).
 
-    Raises `TooFewRowsError` if a group has no row left before the target is met.
+    Raises `TooFewRowsError` if a group has no row left before the target is met. If only rows that are too large are
+    left, this is an error if another row as large as any of those drawn would fit.
     """
     drawn: list[DrawnRow] = []
     candidates: list[DrawnRow] = []  # rows that would exceed the target
@@ -106,10 +108,10 @@ def sample_total(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float
     fixed = 0  # how many of `drawn` may not be left out
     # A mix twice as large may leave out rows only from 3/4 of its target on, which is 3/2 of this target.
     limit = 1.5 * target
+    exhausted = ""  # the name of a group that has no row left
     for row in draw_in_proportion(groups, weights, target) if target > 0 else ():
         if isinstance(row, str):
-            if not candidates:
-                raise TooFewRowsError(row, total)
+            exhausted = row
             break
         if candidates and offered + row.size > limit:
             break
@@ -123,7 +125,12 @@ def sample_total(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float
         offered += row.size
         if total == target or len(candidates) == ADJUSTABLE or (candidates and target - total <= TOLERANCE * target):
             break
-    return _adjust_sum(drawn, fixed, candidates, target - total, TOLERANCE * target)
+    rows = _adjust_sum(drawn, fixed, candidates, target - total, TOLERANCE * target)
+    total = sum(row.size for row in rows)
+    is_short = rows and target - total > max(MAX_GAP * target, *(row.size for row in rows))
+    if exhausted and (is_short or not candidates):
+        raise TooFewRowsError(exhausted, total)
+    return rows
 
 
 def _adjust_sum(

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, combine_hashes, write_folder, write_json
-from alloy.modeling.check_folder import check_folder
+from alloy.modeling.check_folder import check_folder, require_numbers
 from alloy.modeling.end_of_turn import add_stop_token, find_missing_stop_token
 from alloy.modeling.find_model import Check, find_model, require_hash
 from alloy.modeling.gguf_file import dequantize_gguf
@@ -30,6 +30,8 @@ def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
         write_folder(out, partial(write_hosted, model=model.hosted))
         return {"hosted": model.hosted}
     with find_model(model, check) as (model_path, location):
+        if model_path.is_dir():
+            require_numbers(model_path, location)
         report = _describe_source(model, model_path, location)
         if model.hub and model.revision and find_missing_stop_token(model_path, location) is None:
             reference = partial(

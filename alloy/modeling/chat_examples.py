@@ -123,11 +123,15 @@ def _find_earlier_answers(
         if message["role"] != "assistant":
             continue
         answer = split_answer(message["content"])
-        shown = [span for span, (owner, _) in zip(whole.message_spans, owners, strict=True) if owner == number]
+        parts = [
+            (span, kind) for span, (owner, kind) in zip(whole.message_spans, owners, strict=True) if owner == number
+        ]
+        shown = [span for span, _ in parts]
         expected = bool(answer.content) + (answer.reasoning is not None) + len(answer.calls)
         if not shown or len(shown) != expected or (answer.calls and not ending):
             continue
-        start = _find_start(tokenizer, messages[:number], whole, shown[0], reasons=answer.reasoning is not None)
+        content_start = shown[0][0] if parts[0][1] == "content" else None
+        start = _find_start(tokenizer, messages[:number], whole, content_start, reasons=answer.reasoning is not None)
         following = (span[0] for span, (owner, _) in zip(whole.message_spans, owners, strict=True) if owner > number)
         end = whole.text.find(ending, shown[-1][1], next(following, len(whole.text)))
         if start is not None and end >= 0:
@@ -136,17 +140,18 @@ def _find_earlier_answers(
 
 
 def _find_start(
-    tokenizer: "PreTrainedTokenizerBase", before: Messages, whole: Rendered, first: Span, *, reasons: bool
+    tokenizer: "PreTrainedTokenizerBase", before: Messages, whole: Rendered, content_start: int | None, *, reasons: bool
 ) -> int | None:
     """Return where the model would start to write an earlier answer, or None if it would not write it.
 
-    `before` are the messages before it, `first` is the span of its first text, `reasons` is whether that is reasoning.
+    `before` are the messages before it. `content_start` is where its content starts, and None if it does not start with
+    content, but with a tool call or reasoning (`reasons`).
 
     1. The model does not write an answer without a prompt: a greeting at the start of a chat, or an answer after
        messages for which the template has no prompt.
     2. It starts where the generation prompt ends.
     3. If the template renders earlier answers without that prompt (Qwen3 leaves out the empty reasoning), it starts
-       where the content starts. With reasoning, that is not known.
+       where the content starts, or where it would start in an answer that has some. With reasoning, that is not known.
     """
     if not before:
         return None
@@ -156,7 +161,17 @@ def _find_start(
         return None
     if whole.text.startswith(prompt.text):
         return len(prompt.text)
-    return None if reasons else first[0]
+    if reasons or content_start is not None:
+        return None if reasons else content_start
+    answered = [*before, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Hello"}]
+    try:
+        with_content = render_chat(tokenizer, answered, answered=False, mark_all=True)
+    except RenderError:
+        return None
+    spans = zip(with_content.rendered.message_spans, with_content.owners, strict=True)
+    start = next((span[0] for span, (owner, _) in spans if owner == len(before)), None)
+    is_same = start is not None and whole.text.startswith(with_content.rendered.text[:start])
+    return start if is_same else None
 
 
 @lru_cache(maxsize=4)

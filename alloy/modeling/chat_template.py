@@ -311,12 +311,16 @@ def _encode_plain_text(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401 
 def _list_control_ids(tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 (its class hides the backend)
     """Return the ids of the control tokens: all added tokens except white space and the unknown token.
 
-    Some tokenizers (Gemma) add tokens for runs of line feeds and spaces, which have no special meaning.
+    Some tokenizers (Gemma) add tokens for runs of line feeds and spaces, which have no special meaning. An unknown
+    token that also begins or ends texts or turns is a control token.
     """
+    ends = (tokenizer.bos_token, tokenizer.eos_token)
+    unknown = tokenizer.unk_token
+    is_harmless = unknown and unknown not in ends and unknown not in (tokenizer.chat_template or "")
     return frozenset(
         number
         for number, token in tokenizer.added_tokens_decoder.items()
-        if token.content.strip() and token.content != tokenizer.unk_token
+        if token.content.strip() and not (is_harmless and token.content == unknown)
     )
 
 
@@ -340,6 +344,8 @@ def _remove_control_tokens(tokenizer: Any) -> "Tokenizer":  # noqa: ANN401 (its 
         model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
     else:  # Unigram: pieces with their scores
         model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+    if "unk_token" in model:
+        model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
     if "merges" in model:
         pairs = [pair if isinstance(pair, list) else pair.split(" ") for pair in model["merges"]]
         model["merges"] = [pair for pair in pairs if not {*pair, "".join(pair)} & names.keys()]

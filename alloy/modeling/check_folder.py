@@ -1,5 +1,6 @@
 """Check whether a Hugging Face folder can be a base model, before anything else is done with it."""
 
+import re
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -9,14 +10,16 @@ from typing import Any
 
 from alloy.core.files import InputError, read_json
 from alloy.modeling.architecture import get_text_config, load_config
-from alloy.modeling.chat_template import RenderError, render_example, render_prompt
+from alloy.modeling.chat_template import RenderError, encode, get_control_tokens, render_example, render_prompt
 from alloy.modeling.end_of_turn import ANSWER, FIX, QUESTION, TEMPLATE_FILE, find_missing_stop_token
 from alloy.modeling.load_errors import load_foreign_tokenizer, require_all_tensors, wrap_load_errors
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 # Formats of weights that may run code when they are loaded (pickle), or that torch cannot read.
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx")
+LAYERS = re.compile(r"\blayers\.")
 TEMPLATE_SECONDS = 60.0  # a chat template renders a question in milliseconds
+RARE = "\U0010fffd"  # no vocabulary has this letter
 SIZES = (
     "vocab_size",
     "hidden_size",
@@ -47,7 +50,7 @@ def check_config_and_tokenizer(folder: Path, location: str) -> None:
     1. There is a config.json.
     2. transformers has the architecture as a causal language model, without code from the model.
     3. transformers can load the configuration, and its sizes are positive.
-    4. There is a tokenizer, and its chat template can render a question.
+    4. There is a tokenizer, and its chat template can render a question. Text is never encoded as a control token.
     5. The template ends an answer with a token at which the model stops or can be made to stop.
     6. The model has embeddings for the tokens of texts and of the template.
     """
@@ -168,8 +171,37 @@ def check_tensors(folder: Path, location: str, fix: str = "download the model ag
             use_safetensors=True,
             trust_remote_code=False,
         )
-    _, info = loaded
+    model, info = loaded
     require_all_tensors(info, location, fix)
+    _require_known_layers(model.state_dict().keys(), info["unexpected_keys"], location)
+
+
+def _require_known_layers(known: Iterable[str], unexpected: Iterable[str], location: str) -> None:
+    """Raise `InputError` if the weights have more layers than the architecture, or an adapter that is not merged.
+
+    `known` and `unexpected` are names of tensors. Others that are not used, such as those for images, are no error.
+    """
+    stacks = {name[: found.end()] for name in known if (found := LAYERS.search(name))}
+    for name in sorted(unexpected):
+        if "lora_" in name:
+            raise InputError(f"{location}: {name}: an adapter that is not merged; merge it (PEFT: merge_and_unload)")
+        if (found := LAYERS.search(name)) and name[: found.end()] in stacks:
+            raise InputError(
+                f"{location}: {name}: {CONFIG} describes fewer layers than the weights have; correct num_hidden_layers"
+            )
+
+
+def require_numbers(folder: Path, location: str) -> None:
+    """Raise `InputError` if a weight in `folder` is not a number (NaN): training would fail much later. Reads all."""
+    import torch
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (it is no dictionary)
+                tensor = tensors.get_tensor(name)
+                if tensor.is_floating_point() and bool(torch.isnan(tensor.float()).any()):
+                    raise InputError(f"{location}: {file.name}: {name} has weights that are NaN; download it again")
 
 
 def _check_chat(tokenizer: Any, location: str) -> None:  # noqa: ANN401 (each model has its own class)
@@ -185,8 +217,15 @@ def _check_chat(tokenizer: Any, location: str) -> None:  # noqa: ANN401 (each mo
         )
     try:
         render_prompt(tokenizer, QUESTION)
+        text = " ".join([*get_control_tokens(tokenizer), RARE])
+        unusual = render_prompt(tokenizer, [{"role": "user", "content": text}])
     except RenderError as error:
         raise InputError(f"{location}: {TEMPLATE_FILE}: {error}; {FIX}") from None
+    try:
+        with wrap_load_errors("the tokenizer cannot encode a text", "use another model"):
+            encode(tokenizer, [unusual])
+    except InputError as error:
+        raise InputError(f"{location}: {error}") from None
 
 
 class _RenderTimeoutError(BaseException):

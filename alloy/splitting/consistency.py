@@ -9,7 +9,7 @@ from alloy.core.files import Row
 from alloy.formats.taxonomy import SEPARATOR
 from alloy.splitting.validate import CheckedComments
 
-MAX_SHOWN_IDS = 4  # ids of contradictory copies that a warning names
+MAX_SHOWN_IDS = 4  # ids of comments that a warning names
 
 
 def find_contradictions(comments: CheckedComments) -> list[Row]:
@@ -52,9 +52,22 @@ def _format_labels(segment: Row) -> str:
     return f"{path} [{segment['emotion']}]" if "emotion" in segment else path
 
 
-def describe_inconsistencies(comments: CheckedComments, contradictions: list[Row], file: object) -> list[str]:
-    """Return warnings about emotions that differ only in case, and about contradictions, which `file` lists."""
-    return describe_emotions(comments) + describe_contradictions(contradictions, file)
+def describe_label_problems(comments: CheckedComments) -> list[str]:
+    """Return warnings about valid labels that are probably wrong, other than contradictions."""
+    warnings = []
+    if unquoted := int((~comments.table["quoted"]).sum()):
+        warnings.append(f"{unquoted} comments have a segment whose `content` is not in their text")
+    return [*warnings, *_describe_repeats(comments), *describe_emotions(comments)]
+
+
+def _describe_repeats(comments: CheckedComments) -> list[str]:
+    """Return a warning about comments that have the same segment twice, if there are any."""
+    indices = np.flatnonzero(comments.table["repeats"]).tolist()
+    if not indices:
+        return []
+    ids = ", ".join(map(comments.read_id, indices[:MAX_SHOWN_IDS])) + (", ..." if len(indices) > MAX_SHOWN_IDS else "")
+    have = "1 comment has" if len(indices) == 1 else f"{len(indices)} comments have"
+    return [f"{have} the same segment more than once ({ids}), which counts as often in F1; keep one of them"]
 
 
 def describe_contradictions(contradictions: list[Row], file: object) -> list[str]:

@@ -26,6 +26,7 @@ COLUMNS = [
     ("labels", np.uint64),  # hash of the labels and emotions of its segments, in any order
     ("content", np.bool_),  # whether any of its segments has a `content`
     ("quoted", np.bool_),  # whether its text contains the `content` of each of its segments
+    ("repeats", np.bool_),  # whether it has the same segment twice
     ("signature", np.uint32, PERMUTATIONS),  # MinHash signature, by which near-duplicates are found
     ("halves", np.uint64, 2),  # hashes of the two halves of its words, for near-duplicates that differ in one word
 ]
@@ -101,6 +102,7 @@ def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) 
     table["labels"] = [hash_to_uint64(_make_label_key(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_are_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]
+    table["repeats"] = [len(set(comment.segments)) < len(comment.segments) for comment in comments]
     table["signature"] = compute_minhash_signatures(texts)
     table["halves"] = hash_halves(texts)
     leaf_index = {path: index for index, path in enumerate(taxonomy.leaves)}

@@ -21,6 +21,7 @@ TEXT_A, TEXT_B = '{"L1": "a", "L2": "b"}', '{"L1": "c", "L2": "d"}'
         ('{"segments": [], "note": "x"}', []),
         ('{"L1": "a", "spans": [{"start": 0}]}', [{"L1": "a", "spans": [{"start": 0}]}]),
         ('{"L1": "a", "alternatives": [{"L1": "b"}]}', [{"L1": "a", "alternatives": [{"L1": "b"}]}]),
+        (f'{{"1": {TEXT_A}, "2": {TEXT_B}}}', [A, B]),
         # Single objects.
         (f"{TEXT_A}\n{TEXT_B}", [A, B]),
         (f"{TEXT_A}, {TEXT_B}", [A, B]),
@@ -33,7 +34,12 @@ TEXT_A, TEXT_B = '{"L1": "a", "L2": "b"}', '{"L1": "c", "L2": "d"}'
         (f"[{TEXT_A}] The box [ ] stays empty.", [A]),
         (f'{{"L1": "a"\n[{TEXT_B}]', [B]),
         (f'[{{"L1": "a}}]\n[{TEXT_B}]', [B]),
+        (f"[{TEXT_A} {TEXT_A}]\n[{TEXT_B}]", [B]),
+        (f"{TEXT_A} is wrong in [{TEXT_A} {TEXT_B}]", [A]),
         # Reasoning.
+        (f"<thinking>Perhaps [{TEXT_A}].</thinking>[{TEXT_B}]", [B]),
+        (f"[THINK]Perhaps [{TEXT_A}].[/THINK][{TEXT_B}]", [B]),
+        (f"Perhaps [{TEXT_A}].\u25c1/think\u25b7{TEXT_B}", [B]),
         (f"<think>Perhaps [{TEXT_A}].</think> []", []),
         (f"Perhaps [{TEXT_A}].</think>{TEXT_B}", [B]),
         (f'<think>He writes "[{{".</think>[{TEXT_B}]', [B]),
@@ -45,6 +51,10 @@ TEXT_A, TEXT_B = '{"L1": "a", "L2": "b"}', '{"L1": "c", "L2": "d"}'
         ("No topic, so the answer is: []", []),
         ("[] (nothing applies)", []),
         ("```json\n[]\n```", []),
+        ("Answer: [] since nothing applies", []),
+        ("Answer: [ ]", []),
+        (f"[{TEXT_A}]\nChecklist: [ ] done", [A]),
+        (f"[{TEXT_A}]\n- [ ]", [A]),
     ],
 )
 def test_the_answer_is_the_last_list(text: str, expected: list[dict[str, object]]) -> None:
@@ -63,6 +73,15 @@ def test_the_answer_is_the_last_list(text: str, expected: list[dict[str, object]
         "<think>The boxes [ ] are empty",
         'I cannot label "[ ]".',
         "Tick [ ] yes or [ ] no.",
+        "Tick one: [ ] yes",
+        # Broken lists.
+        f"[{TEXT_A} {TEXT_B}]",
+        f"[{TEXT_A}\n{TEXT_B}\n{TEXT_A}]",
+        f"[{{'L1': 'a'}}, {TEXT_B}]",
+        f"[{{'L1': 'a'}}, {TEXT_A}, {TEXT_B},]",
+        f'{{"segments": [{TEXT_A} {TEXT_B}]}}',
+        f"<thinking>maybe [{TEXT_A}]</thinking> I cannot say.",
+        f"[THINK]maybe [{TEXT_A}]",
         "{}",
         '{"L3": "a"}',
     ],

@@ -145,6 +145,12 @@ def test_a_single_row_is_drawn_if_that_is_nearer_to_the_target(target: int, coun
         assert (few.total, target) == (1_000, 1_400)
 
 
+@pytest.mark.parametrize(("sizes", "target"), [([10] * 5 + [1_000], 500), ([100, 100, 450], 400), ([1] * 9 + [99], 30)])
+def test_a_row_that_is_too_large_does_not_hide_that_there_are_too_few(sizes: list[int], target: int) -> None:
+    with pytest.raises(TooFewRowsError):
+        sample_one_group(sizes, target)
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 @pytest.mark.parametrize("target", [350, 1_234, 6_999])
 def test_rows_of_equal_size_are_drawn_to_the_nearest_total(size: int, target: int) -> None:

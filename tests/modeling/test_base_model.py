@@ -1,7 +1,9 @@
 """models/base from a local folder or a GGUF file: the same weights, or an error of one line."""
 
 import json
+import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -65,6 +67,43 @@ def test_only_the_files_that_the_hub_would_give_are_copied(project):
     (folder / ".git/config.json").write_text("{}")
     assert make_base_model(Checkpoint(path="given"), OUT) == before
     assert not (OUT / "pytorch_model.bin").exists() and not (OUT / ".git").exists()
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_weights_that_are_not_numbers_are_refused(project):
+    folder = write_model(project / "given")
+    change_weights(folder, lambda tensors: tensors["model.norm.weight"].fill_(math.nan))
+    line = read_error(path="given")
+    assert line.startswith("model.path: given: ") and "model.norm.weight" in line and "NaN" in line
+
+
+@pytest.mark.parametrize("name", ["model.layers.7.mlp.up_proj.weight", "model.layers.0.self_attn.q_proj.lora_A.weight"])
+def test_weights_of_more_layers_and_of_an_adapter_are_refused(project, name):
+    folder = write_model(project / "given")
+    change_weights(folder, lambda tensors: tensors.update({name: torch.zeros(2, 2)}))
+    assert read_error(path="given").startswith(f"model.path: given: {name}: ")
+
+
+def test_weights_that_the_language_model_does_not_use_are_no_error(project):
+    folder = write_model(project / "given")
+    name = "vision_tower.encoder.layers.30.mlp.weight"
+    change_weights(folder, lambda tensors: tensors.update({name: torch.zeros(2, 2)}))
+    assert "path" in make_base_model(Checkpoint(path="given"), OUT)
+
+
+def test_a_tokenizer_whose_unknown_token_ends_turns_is_refused(project):
+    folder = write_model(project / "given")
+    file = folder / "tokenizer.json"
+    state = json.loads(file.read_text())
+    state["model"]["unk_token"] = "<|im_end|>"
+    state["pre_tokenizer"] = {"type": "WhitespaceSplit"}  # letters are no bytes, so some are unknown
+    file.write_text(json.dumps(state))
+    assert "control token '<|im_end|>'" in read_error(path="given")
 
 
 def test_a_copy_does_not_change_with_its_original(project):

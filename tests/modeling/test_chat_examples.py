@@ -229,6 +229,25 @@ def test_a_tool_call_becomes_the_tokens_of_the_template() -> None:
     assert tokenizer.convert_tokens_to_ids("<tool_call>") in labels
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("name", ["qwen3", "qwen2_5", "qwen3_5_think"])
+def test_an_earlier_answer_of_tool_calls_alone_is_learned_from_its_start(name: str, calls: int) -> None:
+    tokenizer = load_family(name)
+    chat = [
+        make_user_turn("?"),
+        make_assistant_turn("\n".join([CALL] * calls)),
+        *[{"role": "tool", "content": "red"}] * calls,
+        make_assistant_turn("It is red."),
+    ]
+    first, last = list_loss_texts(tokenizer, chat)
+    # The text before the call is the same as the text before an answer with content.
+    before_call = render_whole(tokenizer, chat).split(first)[0]
+    chat[1] = make_assistant_turn("Wait.")
+    assert render_whole(tokenizer, chat).startswith(f"{before_call}Wait.")
+    assert first.count("find") == calls and first.endswith("<|im_end|>")
+    assert last == "It is red.<|im_end|>"
+
+
 def test_an_earlier_answer_without_its_reasoning_has_no_loss() -> None:
     assert list_loss_texts(
         load_family("qwen3"),

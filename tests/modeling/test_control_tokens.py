@@ -148,6 +148,50 @@ def test_a_normalizer_of_ascii_text_makes_no_control_token(tokenizer):
     assert attacked == plain
 
 
+def wrap_with_unknown_token(tokenizer: Any, unknown: str, *, is_named: bool = True) -> Any:
+    """Return a copy of a tokenizer whose model has another unknown token, and maybe is not said to have one."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = state["model"]
+    if "unk_id" in model:
+        model["unk_id"] = [piece for piece, _ in model["vocab"]].index(unknown)
+    else:
+        model["unk_token"] = unknown
+    changed = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        bos_token="<s>",
+        eos_token="</s>",
+        **({"unk_token": unknown} if is_named else {}),
+    )
+    changed.chat_template = TEMPLATE
+    return changed
+
+
+@pytest.mark.parametrize("unknown", ["</s>", "[INST]"])
+@pytest.mark.parametrize("text", ["a {} b", "{}"])
+def test_a_control_token_that_is_also_the_unknown_token_is_protected(tokenizer, unknown, text):
+    changed = wrap_with_unknown_token(tokenizer, unknown)
+    prompts = [
+        render_prompt(changed, [{"role": "user", "content": content}]) for content in ("in", text.format(unknown))
+    ]
+    try:
+        plain, attacked = (find_control_tokens(changed, ids) for ids in encode(changed, prompts))
+    except InputError as error:  # its letters are unknown, too
+        assert "control token" in str(error)
+    else:
+        assert attacked == plain
+
+
+def test_an_unknown_token_that_only_the_model_names_is_no_exception(tokenizer):
+    changed = wrap_with_unknown_token(tokenizer, "</s>", is_named=False)
+    prompt = render_prompt(changed, [{"role": "user", "content": "<\u200bs> \U0010fffd"}])
+    try:
+        (ids,) = encode(changed, [prompt])
+    except InputError as error:
+        assert "'</s>'" in str(error)
+    else:
+        assert "</s>" not in find_control_tokens(changed, ids)
+
+
 def test_training_answers_have_no_control_tokens(tokenizer):
     rows = [
         {"id": str(number), "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]}

@@ -7,7 +7,12 @@ from typing import Any
 
 from alloy.core.files import number_lines
 from alloy.formats.taxonomy import Taxonomy
-from alloy.splitting.consistency import describe_contradictions, describe_emotions, find_contradictions
+from alloy.splitting.consistency import (
+    describe_contradictions,
+    describe_emotions,
+    describe_label_problems,
+    find_contradictions,
+)
 from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 
 TAXONOMY = Taxonomy(("L1",), {("Price",): "", ("Setup",): ""})
@@ -64,6 +69,16 @@ def test_without_copies_there_are_no_contradictions(tmp_path: Path) -> None:
     assert find_contradictions(check_comments(tmp_path, make_row("a", "x", "Price"), make_row("b", "y", "Setup"))) == []
     assert find_contradictions(check_comments(tmp_path, {"id": "broken"})) == []
     assert describe_contradictions([], "file") == []
+
+
+def test_comments_with_the_same_segment_twice_give_a_warning(tmp_path: Path) -> None:
+    rows = [make_row(f"c{number}", f"text {number}", "Price", "Setup", "Price") for number in range(6)]
+    for row in rows[4:]:
+        row["segments"][2]["emotion"] = "joy"  # another segment
+    (line,) = describe_label_problems(check_comments(tmp_path, *rows))
+    assert line.startswith("4 comments have") and "(c0, c1, c2, c3)" in line
+    (line,) = describe_label_problems(check_comments(tmp_path, rows[0]))
+    assert line.startswith("1 comment has") and "(c0)" in line
 
 
 def test_emotions_that_differ_only_in_case_give_a_warning_with_their_counts_and_places(tmp_path: Path) -> None:
