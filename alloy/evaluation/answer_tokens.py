@@ -6,6 +6,7 @@ with the names of the classes: `compile_rule("[noun right] is")` finds "answer i
 
 import re
 import string
+from bisect import bisect
 
 from alloy.core.text import normalize_text
 
@@ -17,20 +18,25 @@ CLASSES = {
     "noun": "answer option choice letter solution response ans",
     "is": "is was be been would must should could can may might will has seems does do did equals",
     "are": "are were",
-    "right": "correct right",
-    "best": "best true",
+    "right": "correct right correct_one right_one",
+    "best": "best true best_one",
     "wrong": "wrong incorrect false untrue impossible excluded eliminated ruled exclude eliminate rule",
     "not": "not never cannot hardly neither nor",  # and words in -n't
     # Hypothetical: what follows is neither chosen nor rejected.
     "if": "if unless whether except another other unlike rather_than instead_of other_than "
-    "anything_but everything_but all_but",
-    "but": "but",
-    "yes": "yes sure ok okay well course wait hmm",  # can open an answer
+    "anything_but everything_but all_but i_thought first_thought initially_thought i_assumed",
+    "but": "but however",
+    "yes": "yes sure ok okay well course great great_question good_question nice_question",  # can open an answer
     "no": "no",
-    "it": "it this that it's that's think believe say guess choose pick select go going",  # can come before a choice
+    # What follows replaces an earlier answer.
+    "correction": "actually wait hmm sorry oops correction scratch reconsider reconsidering change_my changed_my "
+    "apologies my_mistake or_rather i_mean i_meant second_thought second_thoughts",
+    # Can come before a choice.
+    "it": "i i'd i'll it this that it's that's think believe say guess choose pick select go going leaves leaving",
     "so": "so thus hence therefore",
     "because": "because since as for which given due from in on",  # can come after a choice
-    "filler": "a an the my our its most likely very also only just both either always indeed to of with final",  # + -ly
+    # Has no influence; also words in -ly.
+    "filler": "a an the my our its most likely very also only just both either always indeed to of with final now us",
     "or": "or maybe possibly perhaps / | &",
     "comma": ", ; and",
     "period": ". ! \u2026",
@@ -69,19 +75,28 @@ TOKEN = re.compile(
 FOLLOWING = "close period line question colon comma or but because so not if capital small open"
 LETTER_END = compile_rule(f"[{FOLLOWING}]")
 ARTICLE = compile_rule(f"[capital small] (?![{FOLLOWING} is are])")  # A dog, B cells
-LABELED_TEXT = compile_rule("([capital small] (?:close [period colon]? | [period colon open])) text")  # B. Venus
+ITEM = "[capital small] (?:close [period colon]? | [period colon open]) (?![line period comma close or])"
+LABELED_TEXT = compile_rule(f"({ITEM} [filler word]{{0,3}}) text")  # B. Venus; B) The planet Venus
 LABELED_LETTER = compile_rule(r"(line [capital small] period) [capital small] (?=line)")  # A. D
+# Options on one line: "A) Mercury B) Venus". Two may also be a sentence: "A. Mercury is smaller than B. Venus".
+LIST = compile_rule(
+    f"(?:{ITEM} [^line capital small]{{1,20}}){{3,}}"
+    f"| (?:{ITEM} [^line capital small is because so but if not]{{1,20}}){{2,}}"
+)
 
 # Full-width characters, curly apostrophes and the minus sign, as they are in ASCII.
 PLAIN_FORMS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | str.maketrans("\u2018\u2019\u2212", "''-")
 MARKUP = [
-    (re.compile(pattern), replacement)
+    (re.compile(pattern, re.I), replacement)
     for pattern, replacement in (
+        (r"<(?:final_)?answer>", " answer: "),
+        (r"<(\w+)>([^<>\n]{1,80})</\1>", r"\2"),  # <b>B</b>
+        (r"</(?:final_)?answer>|</s>|<eos>|<end_of_turn>|<\|\w+\|>", " "),  # also the tokens that end a text
         (r"[`\"\u201c\u201d]", ""),
         (r"(?<!\w)'([^'\n]{1,80})'(?!\w)", r"\1"),  # 'B', but not the apostrophe of a word
         (r"(?<![\w*])[*_]+(?=[^\s*_])|(?<=[^\s*_])[*_]+(?!\w)", ""),  # **B**, _B_, but not a * b or snake_case
         (r"\\(?:text|textbf|textit|mathrm|mathbf|mathit)\s*\{([^{}]*)\}", r"\1"),
-        (r"\\boxed\s*\{([^{}]*)\}", r" answer: \1. "),  # models trained on mathematics write it around the result
+        (r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r" answer: \1. "),  # used by models trained on mathematics
         (r"\$([^$\s]+)\$", r"\1"),
         (r"\\[()\[\]]", " "),
     )
@@ -97,6 +112,7 @@ def classify_answer(text: str, choices: list[str], letter_count: int) -> tuple[s
     2. Classify the tokens between them.
     3. A letter before other words is an article or belongs to them ("A dog", "B cells"), so it names no choice.
     4. What a letter labels is not a choice of its own: "B. Venus", "A. D".
+    5. In a list of options on one line, each option is put on a line of its own.
     """
     answer = _clean(text)
     codes, choice_at, done = CODES["line"], dict[int, int](), 0
@@ -114,7 +130,19 @@ def classify_answer(text: str, choices: list[str], letter_count: int) -> tuple[s
     codes = ARTICLE.sub(CODES["filler"], codes + CODES["line"])
     for rule in (LABELED_TEXT, LABELED_LETTER):
         codes = rule.sub(rf"\1{CODES['word']}", codes)
-    return codes, {position: choice for position, choice in choice_at.items() if codes[position] in CHOICE_CODES}
+    choice_at = {position: choice for position, choice in choice_at.items() if codes[position] in CHOICE_CODES}
+    return _split_lists(codes, choice_at)
+
+
+def _split_lists(codes: str, choice_at: dict[int, int]) -> tuple[str, dict[int, int]]:
+    """Insert the code of a line before each letter of a list of options that starts with A and B."""
+    items: list[int] = []
+    for match in LIST.finditer(codes):
+        letters = [position for position in range(*match.span()) if codes[position] in LETTER_CODES]
+        if [choice_at[position] for position in letters[:2]] == [0, 1]:
+            items += letters
+    parts = [codes[start:end] for start, end in zip([0, *items], [*items, len(codes)], strict=True)]
+    return CODES["line"].join(parts), {start + bisect(items, start): choice for start, choice in choice_at.items()}
 
 
 def _classify_token(token: str, letter_count: int) -> str:

@@ -27,28 +27,37 @@ CHOICE = "[capital small text]"
 WINDOW = 24
 SAME_CLAUSE = "[^period question line but comma so capital small text]{0,10}"
 STATEMENT = compile_rule(  # the answer to this is clearly (
-    "[noun right] [word filler yes it]{0,8} [is are colon arrow] line? [is are colon arrow filler noun it open]{0,8} $"
+    "[noun right] [word filler yes it correction]{0,8} [is are colon arrow] line?"
+    "[is are colon arrow filler noun it open correction]{0,8} $"
 )
 NEGATION = compile_rule(f"[not wrong] {SAME_CLAUSE} $")  # not the; the wrong answer is
 HYPOTHESIS = compile_rule(f"if {SAME_CLAUSE} $")  # if the answer is; rather than
 LABEL = compile_rule(  # Sure! Option; therefore, it is
-    "(?:line [yes no period comma colon filler or]{0,6} | [it but noun] | [so no] comma?)"
-    "[colon arrow open filler noun it is so]{0,6} $"
+    "(?:[line question] [yes no it period comma colon filler or correction]{0,6} | [it but noun]"
+    "| [so no correction] [comma period]?) [colon arrow open filler noun it is so correction]{0,6} $"
+)
+CORRECTION = compile_rule(  # Actually, it is; but I think (before a label)
+    "(?:correction [^capital small text]{0,20} | but [comma colon filler noun it is so correction]{1,8}) $"
 )
 LINE_START = compile_rule("line [colon open]{0,2} $")
 # What comes after a choice.
 CONFIRMATION = compile_rule(  # is the answer; is right; (correct)
-    "close* (?:[is are] [is filler]{0,4} (?:noun | [right best] (?!word))"
+    "close* (?:[is are] [is filler correction]{0,4} (?:noun | [right best] (?!word))"
     "| [colon open] filler{0,2} [right best] (?![noun word is]))"
     "(?!word{0,3} question)"
 )
 REJECTION = compile_rule(  # is not; cannot; : wrong; ? No,
-    "close* (?:[is are] [is filler]{0,4} [not wrong]"
+    "close* (?:[is are] [is filler correction]{0,4} [not wrong]"
     f"| not (?![filler noun]* {CHOICE})"
     "| [colon open] filler* wrong"
-    "| [period question] (?:yes comma)? no [period comma])"
+    "| [period question comma colon]+ line? (?:[yes correction] [comma period]*)? no [period comma line correction])"
 )
-QUESTION = compile_rule("close* question")
+QUESTION_MARK = "question (?! line? yes [period comma line])"  # without a Yes after it
+QUESTION = compile_rule(f"(?:close+ word{{0,3}})? {QUESTION_MARK}")
+INVERSION = compile_rule(  # Is the answer; So could it be
+    f"[line period question] [so comma yes correction]{{0,3}} is [filler right]{{0,3}} [it noun] {SAME_CLAUSE} $"
+)
+INVERSION_END = compile_rule(f"[^period line question]{{0,20}} {QUESTION_MARK}")
 LIST_TEXT = compile_rule("close [period colon]? [^period line] | [period colon] [^period line]")  # . Venus; ) Venus
 # What joins two choices.
 JOINT = compile_rule(  # or; , maybe the; (Mercury) or
@@ -59,7 +68,9 @@ LIST_JOINT = compile_rule("period | period? line")  # "A. B. C." or one letter p
 LIST_JOINT_END = compile_rule("period? line | period [capital small]")
 IS_NEXT = compile_rule("close* is")
 # The first sentence, after words such as "Sure!". After a colon, it goes on in the next line.
-FIRST_SENTENCE = compile_rule("line [yes no filler period comma colon]* (?:[^period question line] | (?<=colon) line)*")
+FIRST_SENTENCE = compile_rule(
+    "line [yes no it filler period comma colon correction]* (?:[^period question line] | (?<=colon) line)*"
+)
 
 Status = Literal["rejected", "stated", "listed", "label", "weak", "other"]
 
@@ -116,8 +127,9 @@ def _read_answer(text: str, choices: list[str], letter_count: int) -> int | None
     Algorithm:
 
     1. Classify the tokens, and group choices that are joined. A group of different choices is UNKNOWN: "A or B".
-    2. Judge each group by the classes of the tokens before and after it (`_judge`).
-    3. The last statement decides ("the answer is B", "B is right"), unless its choice is rejected after it.
+    2. Judge each group by the classes of the tokens before and after it (`_judge`). Choices in a question do not count.
+    3. The last statement or correction decides ("the answer is B", "B is right", "actually, it is B"), unless its
+       choice is rejected after it.
     4. Otherwise, letters that label the answer decide ("B. Venus", "I think B"). Labels of a list with several items
        do not count, since the answer repeats the options.
     5. Otherwise, texts in the first sentence and letters in brackets decide ("It is Venus (B)").
@@ -159,16 +171,18 @@ def _judge(codes: str, start: int, end: int, sentence_end: int) -> Status:
         return "other"
     if CONFIRMATION.match(after):
         return "stated"
-    if is_text:
-        is_stated = STATEMENT.search(before) and not QUESTION.match(after)
-        return "stated" if is_stated else "weak" if start < sentence_end else "other"
-    if not LETTER_END.match(codes, start + 1):
+    if QUESTION.match(after) or (INVERSION.search(before) and INVERSION_END.match(after)):
         return "other"
-    if LINE_START.search(before) and LIST_TEXT.match(after):
+    if not (is_text or LETTER_END.match(codes, start + 1)):
+        return "other"
+    if not is_text and LINE_START.search(before) and LIST_TEXT.match(after):
         return "listed"
-    if STATEMENT.search(before) and not QUESTION.match(after):
+    is_label = LABEL.search(before)
+    if STATEMENT.search(before) or (is_label and CORRECTION.search(before) and LETTER_END.match(codes, end)):
         return "stated"
-    if LABEL.search(before):
+    if is_text:
+        return "weak" if start < sentence_end else "other"
+    if is_label:
         return "label"
     return "weak" if before.endswith(CODES["open"]) and after.startswith(CODES["close"]) else "other"
 

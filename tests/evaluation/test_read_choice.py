@@ -431,6 +431,12 @@ REPEATED = [
     "a.b",
     "1,",
     "\n",
+    "A) x B) y ",
+    "A) ",
+    "<b>",
+    "<answer>",
+    "Wait, no. ",
+    "Is it ",
 ]
 
 
