@@ -7,11 +7,14 @@ A damaged entry makes every later `dvc repro` of its stage fail. A damaged objec
 error. When they are removed, DVC runs the stage again.
 """
 
+import errno
 import hashlib
 import json
+import os
 import re
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +72,15 @@ def _has_known_hashes(stage: Row) -> bool:
 def repair_run_cache(runs: Path, root: Path) -> list[str]:
     """Remove damaged entries, and empty folders; return one line per folder or file.
 
-    1. Remove files in place of folders.
+    1. Remove files, pipes, and links to themselves in place of folders.
     2. In each folder, remove what is no complete entry, and the folder if nothing is left. Temporary files and empty
        folders of a cache that other projects share are kept for a day: another project may be writing there.
     """
-    removed = []
-    for path in (runs, *runs.glob("??"), *runs.glob("??/*")):
-        if path.is_file():
-            path.unlink()
-            removed.append(f"{path}: removed, since it is a file in place of a folder")
+    removed = [
+        *_remove_unless_folders([runs]),
+        *_remove_unless_folders(runs.glob("??")),
+        *_remove_unless_folders(runs.glob("??/*")),
+    ]
     is_shared = _is_shared(runs, root)
     for folder in runs.glob("??/*/"):
         is_written = is_shared and time.time() - folder.stat().st_mtime < MAX_WRITE_SECONDS
@@ -93,9 +96,28 @@ def repair_run_cache(runs: Path, root: Path) -> list[str]:
     return removed
 
 
+def _remove_unless_folders(paths: Iterable[Path]) -> list[str]:
+    """Remove the paths at which something other than a folder is; return one line per path."""
+    wrong = [path for path in paths if _is_in_place_of_folder(path)]
+    for path in wrong:
+        path.unlink()
+    return [f"{path}: removed, since it was in place of a folder" for path in wrong]
+
+
+def _is_in_place_of_folder(path: Path) -> bool:
+    """Return whether something that is no folder is at `path`.
+
+    A link to nowhere does not count: the disk with the cache may not be mounted.
+    """
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        return error.errno == errno.ELOOP and path.is_symlink()  # this link, and not a folder above it
+
+
 def _is_shared(cache: Path, root: Path) -> bool:
     """Return whether `cache` is outside of the project, so that other projects may be writing there."""
-    return not cache.resolve().is_relative_to(root.resolve())
+    return not Path(os.path.realpath(cache)).is_relative_to(os.path.realpath(root))  # also for a link to itself
 
 
 def _is_damaged(entry: Path, is_written: bool) -> bool:
@@ -131,8 +153,11 @@ def _find_suspects(objects: Path, out: Row) -> Iterator[Path]:
     path = _locate(objects, md5)
     if not path.exists():
         return
+    if not path.is_file():
+        yield path
+        return
     if not md5.endswith(".dir"):
-        if path.is_dir() or path.stat().st_size != out.get("size", path.stat().st_size):
+        if path.stat().st_size != out.get("size", path.stat().st_size):
             yield path
         return
     names = _read_file_hashes(path)
@@ -141,7 +166,7 @@ def _find_suspects(objects: Path, out: Row) -> Iterator[Path]:
     sizes = {name: file.stat().st_size for name, file in files.items()}
     is_total_wrong = len(files) == len(set(names)) and sum(sizes[name] for name in names) != out.get("size")
     for name, file in files.items():
-        if file.is_dir() or is_total_wrong or (sizes[name] == 0 and name != EMPTY_MD5):
+        if not file.is_file() or is_total_wrong or (sizes[name] == 0 and name != EMPTY_MD5):
             yield file
 
 
@@ -159,8 +184,8 @@ def _read_file_hashes(path: Path) -> list[str]:
 
 
 def _hash_object(path: Path) -> str:
-    """Return the MD5 hash of an object; an empty string for a folder."""
-    if path.is_dir():
+    """Return the MD5 hash of an object; an empty string if it is not a file."""
+    if not path.is_file():
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

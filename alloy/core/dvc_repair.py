@@ -5,6 +5,7 @@ not recover by itself (seen with DVC 3.67):
 
     .dvc/tmp/rwlock                    "Unable to read RWLock-file", "format error"
     .dvc/tmp/rwlock                    "is busy, it is being blocked by", if the PID of a killed DVC is in use again
+    .dvc/tmp/rwlock, lock, rwlock.lock a folder, a pipe or a link to nowhere: a traceback, or DVC waits for ever
     .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str ... NoneType"
     .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a complete one
     dvc.lock                           truncated: "dvc.lock is invalid"
@@ -15,6 +16,7 @@ Damaged files in DVC's cache: alloy/core/dvc_cache.py.
 import configparser
 import fcntl
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -71,10 +73,14 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     if not tmp.is_dir():
         return []
     cache = _find_cache_folder(root)
-    with _hold_locks([tmp / name for name in LOCK_FILES]) as is_locked:
+    locks = [tmp / name for name in LOCK_FILES]
+    removed = [line for file in locks for line in _remove_unless_file(file)]
+    with _hold_locks(locks) as is_locked:
         if not is_locked:
-            return [f"{tmp}: another DVC process is running; nothing was repaired"]
+            return [*removed, f"{tmp}: another DVC process is running; nothing was repaired"]
         return [
+            *removed,
+            *_remove_unless_file(tmp / "rwlock"),
             *_repair_rwlock(tmp / "rwlock"),
             *repair_run_cache(cache / "runs", root),
             *_repair_lock(root / "dvc.lock"),
@@ -82,13 +88,19 @@ def repair_dvc(root: Path = Path()) -> list[str]:
         ]
 
 
+def _remove_unless_file(file: Path) -> list[str]:
+    """Remove what is in place of a file: a folder, a pipe, or a link to nowhere or to itself."""
+    if file.is_file() or not os.path.lexists(file):
+        return []
+    remove_path(file)
+    return [f"{file}: removed, since it was not a regular file"]
+
+
 @contextmanager
 def _hold_locks(files: list[Path]) -> Iterator[bool]:
     """Lock `files` as DVC does, until the end of the `with` block; yield whether all could be locked."""
     with ExitStack() as stack:
         for file in files:
-            if file.is_dir():
-                remove_path(file)
             handle = stack.enter_context(file.open("a"))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,7 +112,7 @@ def _hold_locks(files: list[Path]) -> Iterator[bool]:
 
 def _repair_rwlock(file: Path) -> list[str]:
     """Remove the file if DVC cannot read it, and the locks in it of processes that have ended."""
-    if not file.exists():
+    if not file.is_file():
         return []
     lock = _read_rwlock(file)
     if lock is None:
@@ -128,7 +140,7 @@ def _read_rwlock(file: Path) -> Row | None:
     try:
         lock: Any = SCHEMA(json.loads(file.read_text(encoding="utf-8")))
         return lock
-    except (IsADirectoryError, Invalid, RecursionError, ValueError):
+    except (Invalid, RecursionError, ValueError):
         return None
 
 
@@ -152,12 +164,12 @@ def _may_hold_locks(pid: int, written: float) -> bool:
 
 def _repair_lock(file: Path) -> list[str]:
     """Restore a damaged dvc.lock from git; the run cache of DVC still has the stages that finished since."""
-    if not file.exists() or _read_lock(file) is not None:
+    if not os.path.lexists(file) or _read_lock(file) is not None:
         return []
     show = ["git", "show", f"HEAD:./{file.name}"]
     committed = subprocess.run(show, cwd=file.parent, capture_output=True, check=False)
     is_restorable = committed.returncode == 0 and load_lock(committed.stdout) is not None
-    if not is_restorable or file.is_dir():
+    if not is_restorable or not file.is_file():
         remove_path(file)
     if not is_restorable:
         return [f"{file}: removed, since it was incomplete or damaged, and git has no intact one"]
@@ -171,11 +183,16 @@ def _read_lock(file: Path) -> Row | None:
 
 
 def _find_cache_folder(root: Path) -> Path:
-    """Return DVC's cache folder: `cache.dir` of .dvc/config.local or .dvc/config, else .dvc/cache."""
+    """Return DVC's cache folder: `cache.dir` of .dvc/config.local or .dvc/config, else .dvc/cache.
+
+    Raises `InputError` if no path can have the name in `cache.dir`.
+    """
     for name in ("config.local", "config"):
         config = configparser.ConfigParser(interpolation=None, strict=False)
         with suppress(configparser.Error, UnicodeDecodeError):  # DVC reports better what is wrong with it
             config.read(root / ".dvc" / name, encoding="utf-8")
         if folder := config.get("cache", "dir", fallback=""):
+            if "\0" in folder:
+                raise InputError(f"{root / '.dvc' / name}: `dir` in [cache] has a NUL byte; write the path again")
             return root / ".dvc" / folder  # relative paths are from the file's folder, as DVC reads them
     return root / ".dvc/cache"

@@ -274,8 +274,8 @@ def remove_temporary_files(path: Path) -> None:
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file or a folder if it exists."""
-    if path.is_dir():
+    """Remove a file or a folder if it exists; of a link, only the link itself."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

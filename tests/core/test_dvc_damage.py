@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.dvc_repair import repair_dvc
+from alloy.core.files import InputError
 
 KEY, VALUE = "ab" * 32, "cd" * 32
 
@@ -70,6 +72,11 @@ def replace_by_folder(file: Path) -> None:
     (file / "inner").mkdir(parents=True)
 
 
+def replace_by_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 def replace_by_file(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
@@ -107,12 +114,34 @@ def test_locks_that_dvc_cannot_read_are_removed(project, content):
     assert not file.exists()
 
 
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def link_to_nowhere(path: Path) -> None:
+    path.symlink_to("no/such/path")
+
+
+def link_to_a_folder(path: Path) -> None:
+    kept = path.with_name("kept")
+    (kept / "inner").mkdir(parents=True)
+    path.symlink_to(kept)
+
+
 @pytest.mark.parametrize("name", ["rwlock", "lock", "rwlock.lock"])
-def test_a_folder_in_place_of_locks_is_removed(project, name):
-    (project / ".dvc/tmp" / name).unlink(missing_ok=True)
-    (project / ".dvc/tmp" / name / "inner").mkdir(parents=True)
-    repair_dvc(project)
-    assert not (project / ".dvc/tmp" / name).is_dir()
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: (path / "inner").mkdir(parents=True), os.mkfifo, link_to_itself, link_to_nowhere, link_to_a_folder],
+)
+def test_what_is_in_place_of_a_lock_file_is_removed(project, name, make):
+    file = project / ".dvc/tmp" / name
+    file.unlink(missing_ok=True)
+    make(file)
+    (line,) = repair_dvc(project)
+    assert line.startswith(f"{file}: ")
+    assert file.is_file() or not os.path.lexists(file)
+    assert file.with_name("kept").is_dir() or make is not link_to_a_folder
+    assert repair_dvc(project) == []
 
 
 def run_process(*words: str) -> "subprocess.Popen[bytes]":
@@ -179,6 +208,44 @@ def test_an_intact_entry_beside_a_damaged_one_is_kept(project):
     assert list(entry.parent.iterdir()) == [entry]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, link_to_itself])
+@pytest.mark.parametrize("parent", [0, 1, 2])
+def test_a_pipe_or_a_loop_of_links_in_the_run_cache_is_removed(project, make, parent):
+    folder = find_entry(project).parents[parent]
+    shutil.rmtree(folder)
+    make(folder)
+    (line,) = repair_dvc(project)
+    assert line.startswith(f"{folder}: ")
+    assert not os.path.lexists(folder)
+    assert repair_dvc(project) == []
+
+
+@pytest.mark.parametrize("name", [".dvc/cache", ".dvc/cache/runs"])
+def test_a_cache_on_another_disk_is_kept_if_mounted_or_not(project, tmp_path, name):
+    cache, disk = project / name, tmp_path / "disk"
+    cache.rename(disk)
+    cache.symlink_to(disk)
+    assert repair_dvc(project) == []
+    assert find_entry(project).is_file()
+    disk.rename(tmp_path / "not mounted")
+    assert repair_dvc(project) == []
+    assert cache.is_symlink()
+
+
+def test_a_cache_that_links_to_itself_is_left_to_dvc(project):
+    shutil.rmtree(project / ".dvc/cache")
+    link_to_itself(project / ".dvc/cache")
+    assert repair_dvc(project) == []
+
+
+@pytest.mark.parametrize("name", ["config", "config.local"])
+def test_a_nul_byte_in_the_path_of_the_cache_is_an_error(project, name):
+    (project / ".dvc" / name).write_text("[cache]\n    dir = /a\0b\n")
+    with pytest.raises(InputError) as caught:
+        repair_dvc(project)
+    assert str(caught.value).startswith(f"{project / '.dvc' / name}: ")
+
+
 # dvc.lock
 
 
@@ -237,7 +304,13 @@ def test_unusual_entries_of_dvc_lock_are_kept(project, old, new):
 
 @pytest.mark.parametrize("content", [b"answers", b"one", b"three"])
 @pytest.mark.parametrize(
-    "damage", [lambda file: replace_bytes(file, b""), lambda file: replace_bytes(file, b"an"), replace_by_folder]
+    "damage",
+    [
+        lambda file: replace_bytes(file, b""),
+        lambda file: replace_bytes(file, b"an"),
+        replace_by_folder,
+        replace_by_pipe,
+    ],
 )
 def test_an_object_with_another_size_is_removed_and_intact_ones_are_kept(project, content, damage):
     damaged = find_object(project, content)
@@ -259,6 +332,23 @@ def test_a_damaged_list_of_a_folder_is_removed(project, content):
     (line,) = repair_dvc(project)
     assert line.startswith(f"{file}: ")
     assert not file.exists()
+
+
+def test_a_pipe_in_place_of_the_list_of_a_folder_is_removed(project):
+    (file,) = project.rglob("*.dir")
+    replace_by_pipe(file)
+    (line,) = repair_dvc(project)
+    assert line.startswith(f"{file}: ")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, link_to_itself, link_to_nowhere])
+def test_what_is_in_place_of_dvc_lock_is_removed(project, make):
+    file = project / "dvc.lock"
+    file.unlink()
+    make(file)
+    (line,) = repair_dvc(project)
+    assert line.startswith(f"{file}: ")
+    assert not os.path.lexists(file)
 
 
 @pytest.mark.parametrize(("old", "new"), [("size: 7", "size: 8"), ("size: 8", "size: 9"), ("size: 7", "isexec: true")])
