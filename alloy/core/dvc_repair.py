@@ -9,8 +9,9 @@ not recover by itself (seen with DVC 3.67):
     .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str ... NoneType"
     .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a complete one
     dvc.lock                           truncated: "dvc.lock is invalid"
+    /var/tmp/dvc/repo/<hash>/**/*.db   "database disk image is malformed", "file is not a database"
 
-Damaged files in DVC's cache: alloy/core/dvc_cache.py.
+Damaged files in DVC's cache: alloy/core/dvc_cache.py. Damaged databases: alloy/core/dvc_state.py.
 """
 
 import configparser
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.dvc_cache import load_lock, repair_objects, repair_run_cache
+from alloy.core.dvc_state import repair_state
 from alloy.core.files import InputError, Row, remove_path, write_atomically
 from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, make_yaml_error, read_yaml
@@ -82,6 +84,7 @@ def repair_dvc(root: Path = Path()) -> list[str]:
             *removed,
             *_remove_unless_file(tmp / "rwlock"),
             *_repair_rwlock(tmp / "rwlock"),
+            *repair_state(root),
             *repair_run_cache(cache / "runs", root),
             *_repair_lock(root / "dvc.lock"),
             *repair_objects(cache / "files/md5", _read_lock(root / "dvc.lock") or {}),
