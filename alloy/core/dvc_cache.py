@@ -21,6 +21,10 @@ from typing import Any
 from alloy.core.files import InputError, Row, remove_path
 from alloy.core.yaml_text import check_yaml
 
+# `make repro` repairs before it runs DVC, so the repair must not take minutes. Larger objects, such as the weights of
+# models, are only hashed if their size is wrong; `alloy check cache` hashes everything.
+MAX_HASHED_OBJECT = 16 * 2**20  # bytes
+MAX_HASHED = 2**30  # bytes of all objects together; about 2 seconds on one core
 MAX_WRITE_SECONDS = 24 * 3600  # a folder of a shared cache that is older than this is not being written any more
 ENTRY = re.compile(r"[0-9a-f]{64}")
 OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -129,23 +133,36 @@ def _is_damaged(entry: Path, is_written: bool) -> bool:
 def repair_objects(objects: Path, lock: Row) -> list[str]:
     """Remove damaged objects of the outputs in `lock`, the values of dvc.lock; return one line per object.
 
-    Only sizes are compared, which takes no time; an object is hashed only if its size is wrong, to be sure that the
-    damage is not in dvc.lock. Objects that were added with `dvc add` are not checked, since no stage makes them again.
+    1. Hash the objects whose sizes are wrong, since dvc.lock may have the wrong size.
+    2. Of the others, hash those of at most `MAX_HASHED_OBJECT` bytes, until `MAX_HASHED` bytes have been hashed.
+    3. Remove those whose hash is wrong.
+
+    Objects that were added with `dvc add` are not checked, since no stage makes them again.
     """
-    removed = []
-    for stage in lock.get("stages", {}).values():
-        for out in stage.get("outs", []):
-            for path in _find_suspects(objects, out):
-                if _hash_object(path) != path.parent.name + path.name.removesuffix(".dir"):
-                    remove_path(path)
-                    removed.append(f"{path}: removed, since it was damaged; `dvc repro` makes {out['path']} again")
+    removed, known, budget = [], set(), MAX_HASHED
+    for out in _list_outs(lock):
+        for path, is_suspect in _list_objects(objects, out):
+            size = path.stat().st_size
+            if path in known or not (is_suspect or size <= min(budget, MAX_HASHED_OBJECT)):
+                continue
+            known.add(path)
+            budget -= 0 if is_suspect else size
+            if _hash_object(path) != path.parent.name + path.name.removesuffix(".dir"):
+                remove_path(path)
+                removed.append(f"{path}: removed, since it was damaged; `dvc repro` makes {out['path']} again")
     return removed
 
 
-def _find_suspects(objects: Path, out: Row) -> Iterator[Path]:
-    """Yield the objects of an output whose sizes differ from its entry in dvc.lock, and the list of a folder's files.
+def _list_outs(lock: Row) -> Iterator[Row]:
+    for stage in lock.get("stages", {}).values():
+        yield from stage.get("outs", [])
 
-    dvc.lock has only the total size of a folder. If the total is wrong, all files of the folder are suspects.
+
+def _list_objects(objects: Path, out: Row) -> Iterator[tuple[Path, bool]]:
+    """Yield the objects of an output that exist, and whether each may be damaged: its size differs from dvc.lock.
+
+    dvc.lock has only the total size of a folder. If the total is wrong, all files of the folder may be damaged. The
+    list of a folder's files has no size in dvc.lock.
     """
     md5 = out.get("md5")
     if not isinstance(md5, str) or not OBJECT.fullmatch(md5):
@@ -154,20 +171,19 @@ def _find_suspects(objects: Path, out: Row) -> Iterator[Path]:
     if not path.exists():
         return
     if not path.is_file():
-        yield path
+        yield path, True
         return
     if not md5.endswith(".dir"):
-        if path.stat().st_size != out.get("size", path.stat().st_size):
-            yield path
+        size = path.stat().st_size
+        yield path, size != out.get("size", size)
         return
     names = _read_file_hashes(path)
-    yield path
+    yield path, True
     files = {name: file for name in names if (file := _locate(objects, name)).exists()}
     sizes = {name: file.stat().st_size for name, file in files.items()}
     is_total_wrong = len(files) == len(set(names)) and sum(sizes[name] for name in names) != out.get("size")
     for name, file in files.items():
-        if not file.is_file() or is_total_wrong or (sizes[name] == 0 and name != EMPTY_MD5):
-            yield file
+        yield file, not file.is_file() or is_total_wrong or (sizes[name] == 0 and name != EMPTY_MD5)
 
 
 def _locate(objects: Path, md5: str) -> Path:

@@ -72,6 +72,10 @@ def replace_by_folder(file: Path) -> None:
     (file / "inner").mkdir(parents=True)
 
 
+def flip_bit(file: Path) -> None:
+    replace_bytes(file, bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+
+
 def replace_by_pipe(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
@@ -308,11 +312,12 @@ def test_unusual_entries_of_dvc_lock_are_kept(project, old, new):
     [
         lambda file: replace_bytes(file, b""),
         lambda file: replace_bytes(file, b"an"),
+        flip_bit,
         replace_by_folder,
         replace_by_pipe,
     ],
 )
-def test_an_object_with_another_size_is_removed_and_intact_ones_are_kept(project, content, damage):
+def test_a_damaged_object_is_removed_and_intact_ones_are_kept(project, content, damage):
     damaged = find_object(project, content)
     kept = {path for path in project.rglob(".dvc/cache/**/*") if path.is_file()} - {damaged}
     damage(damaged)
@@ -332,6 +337,24 @@ def test_a_damaged_list_of_a_folder_is_removed(project, content):
     (line,) = repair_dvc(project)
     assert line.startswith(f"{file}: ")
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "removed"),
+    [
+        ("MAX_HASHED_OBJECT", 4, {b"one"}),
+        ("MAX_HASHED_OBJECT", 7, {b"answers", b"one", b"three"}),
+        ("MAX_HASHED", 11, {b"answers", b"one"}),
+        ("MAX_HASHED", 9, {b"answers"}),
+    ],
+)
+def test_objects_of_the_right_size_are_hashed_up_to_two_limits(project, monkeypatch, name, limit, removed):
+    monkeypatch.setattr(f"alloy.core.dvc_cache.{name}", limit)
+    files = {content: find_object(project, content) for content in (b"answers", b"one", b"three")}
+    for file in files.values():
+        flip_bit(file)
+    assert len(repair_dvc(project)) == len(removed)
+    assert {content for content, file in files.items() if not file.exists()} == removed
 
 
 def test_a_pipe_in_place_of_the_list_of_a_folder_is_removed(project):

@@ -11,7 +11,7 @@ import pytest
 
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError
-from repositories import make_finished_repository, read_output, run_command
+from repositories import corrupt_file, make_finished_repository, read_output, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +132,22 @@ def test_an_empty_object_of_the_cache_is_removed_and_made_again(project, output)
     damaged.chmod(0o644)
     damaged.write_bytes(b"")
     (project / output).unlink()
+    (line,) = repair_dvc(project)
+    assert line.startswith(f"{damaged}: ")
+    read_output(project, "dvc", "repro")
+    assert (project / output).read_bytes() == damaged.read_bytes() == content
+
+
+@pytest.mark.parametrize("output", ["answers", "model/weights"])
+def test_an_object_with_a_flipped_bit_is_removed_and_made_again(project, output):
+    """As after a fault of a disk: DVC would make the output from the damaged object, without an error."""
+    content = (project / output).read_bytes()
+    md5 = hashlib.md5(content).hexdigest()
+    damaged = project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    corrupt_file(damaged)
+    (project / output).unlink()
+    read_output(project, "dvc", "checkout")
+    assert (project / output).read_bytes() == damaged.read_bytes() != content
     (line,) = repair_dvc(project)
     assert line.startswith(f"{damaged}: ")
     read_output(project, "dvc", "repro")
