@@ -9,10 +9,10 @@ from zipfile import BadZipFile, ZipFile
 
 from alloy.core.files import InputError
 from alloy.core.tables import LEGACY_WORKBOOK, MAX_CELL_LENGTH, WORKBOOK, TableRow
+from alloy.datasets.workbook_size import check_part
 
 MAX_UNPACKED = 2**30  # bytes
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # name of a stream that only workbooks with a password have
-BLOCK = 2**20
 Ranges = list[tuple[tuple[int, int], tuple[int, int]]]
 
 
@@ -132,8 +132,6 @@ def _check_workbook(path: Path) -> None:
                     f"{path}: expected at most 1 GiB unpacked, got {size / 2**30:.1f}; save the sheet as CSV UTF-8"
                 )
             for part in archive.infolist():  # zipfile never reads more of a part than its stated size
-                with archive.open(part) as unpacked:
-                    while unpacked.read(BLOCK):
-                        pass
+                check_part(path, archive, part)
     except (BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
         raise InputError(f"{path}: not a complete workbook ({error}); save or download it again") from None

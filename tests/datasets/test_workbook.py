@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 
 from alloy.core.files import InputError
-from alloy.datasets import workbook
+from alloy.datasets import workbook, workbook_size
 from alloy.datasets.workbook import format_cell_value, read_sheet
 from data_folders import prepare_folder, write_source
 
@@ -116,6 +116,115 @@ def test_formulas_without_a_stored_value_are_named_in_the_error(file: Path) -> N
     write_workbook(folder / "a.xlsx", [ROWS[0], [1, '="a"&"b"', "Lock"]])
     with pytest.raises(InputError, match=r"^data/mine/a\.xlsx: .*\b1 .*text.*formulas"):
         prepare_folder(folder)
+
+
+def replace_part(file: Path, name: str, content: str) -> Path:
+    """Replace a part of a workbook."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part, old in parts.items():
+            archive.writestr(part, content if part == name else old)
+    return file
+
+
+def write_xlsx(file: Path, rows: str) -> Path:
+    """Write a workbook with a small first row, and then `rows` in the XML of .xlsx."""
+    write_workbook(file, [])
+    first = '<row r="1"><c r="A1" t="inlineStr"><is><t>text</t></is></c></row>'
+    sheet = f'<worksheet xmlns="{XLSX}"><sheetData>{first}{rows}</sheetData></worksheet>'
+    return replace_part(file, "xl/worksheets/sheet1.xml", sheet)
+
+
+def write_ods(file: Path, rows: str) -> Path:
+    """Write a workbook with a small first row, and then `rows` in the XML of .ods."""
+    names = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in OPEN_DOCUMENT)
+    start = f'<office:document-content {names}><office:body><office:spreadsheet><table:table table:name="S">'
+    end = "</table:table></office:spreadsheet></office:body></office:document-content>"
+    manifest = f'<manifest:manifest {names}><manifest:file-entry manifest:full-path="/"/></manifest:manifest>'
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", manifest)
+        archive.writestr("content.xml", start + write_ods_row(ODS_VALUE) + rows + end)
+    return file
+
+
+def write_ods_row(cells: str, repeats: int = 1) -> str:
+    return f'<table:table-row table:number-rows-repeated="{repeats}">{cells}</table:table-row>'
+
+
+XLSX = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OPEN_DOCUMENT = ("office", "table", "text", "manifest")
+ODS_VALUE = '<table:table-cell office:value-type="string"><text:p>text</text:p></table:table-cell>'
+
+
+def make_empty_ods_cells(count: int) -> str:
+    return f'<table:table-cell table:number-columns-repeated="{count}"/>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "last"),
+    [
+        ('<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>', "XFD1048576"),
+        ('<row r="400000"><c s="1" r="ZZ400000" t="n"><v>1</v></c></row>', "ZZ400000"),
+        ("<row r='1048576'><c r='a1048576'><v>1</v></c><c r='av1048576'><v>1</v></c></row>", "AV1048576"),
+        ('<row><c r="ZZ400000"><v>1</v></c></row>', "ZZ400000"),
+        ('<row r="2"><c r="ZZ2"><v>1</v></c></row><row r="99999"><c r="B99999"><v>1</v></c></row>', "ZZ99999"),
+    ],
+)
+def test_a_cell_far_from_the_data_is_an_error(file: Path, rows: str, last: str) -> None:
+    with pytest.raises(InputError, match=rf"^a\.xlsx: .*\b{last}\b"):
+        read_sheet(write_xlsx(file, rows), None)
+
+
+@pytest.mark.parametrize("shift", range(0, 60, 3))
+def test_a_far_cell_is_found_at_the_border_of_two_blocks(file: Path, shift: int) -> None:
+    filler = "<!--" + "x" * (workbook_size.BLOCK - 250 + shift) + "-->"
+    with pytest.raises(InputError, match=r"\bZZ400000\b"):
+        read_sheet(write_xlsx(file, f'{filler}<row r="400000"><c r="ZZ400000"><v>1</v></c></row>'), None)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '<row r="1048576" ht="12.8"/><row r="3"><c r="AZ3"><v>1</v></c></row>',
+        '<row r="1048576"><c r="XFD1048576" s="1"/><c r="XFD1048576" s="1"></c></row>',
+        '<row r="2"><c r="A2" t="inlineStr"><is><t>row r="1048576" r="XFD1048576"</t></is></c></row>',
+    ],
+)
+def test_empty_cells_far_from_the_data_are_no_error(file: Path, rows: str) -> None:
+    assert read_cells(write_xlsx(file, rows))[0][1][0] == "text"
+
+
+@pytest.mark.parametrize(
+    ("rows", "last"),
+    [
+        (
+            write_ods_row(make_empty_ods_cells(16384), 1048574)
+            + write_ods_row(make_empty_ods_cells(16383) + ODS_VALUE),
+            "XFD1048576",
+        ),
+        (write_ods_row(make_empty_ods_cells(99) + ODS_VALUE, 600_000), "CV600001"),
+        (write_ods_row(ODS_VALUE * 99, 600_000), "CU600001"),
+    ],
+)
+def test_a_repeated_cell_far_from_the_data_is_an_error(file: Path, rows: str, last: str) -> None:
+    with pytest.raises(InputError, match=rf"^a\.ods: .*\b{last}\b"):
+        read_sheet(write_ods(file.with_suffix(".ods"), rows), None)
+
+
+def test_a_row_that_does_not_fit_into_memory_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook_size, "MAX_ROW", 2**16)
+    with pytest.raises(InputError, match=r"^a\.ods: .*\brow\b"):
+        read_sheet(write_ods(file.with_suffix(".ods"), write_ods_row(" " * 2**17)), None)
+
+
+def test_repeated_empty_rows_and_cells_after_the_data_are_no_error(file: Path) -> None:
+    """As LibreOffice writes them; the rows of the next sheet are counted from 1 again."""
+    end = write_ods_row(ODS_VALUE + make_empty_ods_cells(16383)) + write_ods_row(make_empty_ods_cells(16384), 1048574)
+    wide = write_ods_row(make_empty_ods_cells(999) + ODS_VALUE)
+    rows = f'{end}</table:table><table:table table:name="T">{wide}'
+    assert read_sheet(write_ods(file.with_suffix(".ods"), rows), "S").rows == [(1, ["text"]), (2, ["text"])]
 
 
 def write_zip_bomb(file: Path) -> None:
