@@ -157,8 +157,8 @@ def _may_hold_locks(pid: int, written: float) -> bool:
 
     try:
         process = psutil.Process(pid)
-        command = " ".join(process.cmdline())
-        return process.create_time() <= written + CLOCK_SECONDS and any(word in command for word in DVC_COMMANDS)
+        programs = {Path(word).name for word in process.cmdline()}  # `dvc repro`, `python -m dvc`; not a project's name
+        return process.create_time() <= written + CLOCK_SECONDS and not programs.isdisjoint(DVC_COMMANDS)
     except psutil.AccessDenied:  # a process of another user
         return True
     except (psutil.NoSuchProcess, OverflowError, ValueError):  # ended, or no valid PID

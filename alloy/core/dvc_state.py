@@ -49,8 +49,8 @@ def find_state_folder(root: Path) -> Path:
     `Repo()` would open the databases, and fail if one is damaged. So only the attributes are set that DVC's property
     needs. DVC names the folder by the current folder, which has no symbolic links in it.
     """
-    from dvc.fs import localfs
     from dvc.repo import Repo
+    from dvc_objects.fs.local import localfs
 
     repo = Repo.__new__(Repo)
     repo.root_dir = os.path.realpath(root)

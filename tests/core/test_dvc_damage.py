@@ -155,7 +155,14 @@ def run_process(*words: str) -> "subprocess.Popen[bytes]":
 
 @pytest.mark.parametrize(
     ("words", "seconds", "is_kept"),
-    [(["dvc", "repro"], 0, True), (["other"], 0, False), (["dvc", "repro"], -3600, False)],
+    [
+        (["dvc", "repro"], 0, True),
+        (["/somewhere/bin/dvc"], 0, True),
+        (["-m", "alloy"], 0, True),
+        (["other"], 0, False),
+        (["/home/alloy/dvc/other"], 0, False),
+        (["dvc", "repro"], -3600, False),
+    ],
 )
 def test_only_locks_of_a_running_dvc_that_is_older_than_the_file_are_kept(project, words, seconds, is_kept):
     file = project / ".dvc/tmp/rwlock"
