@@ -65,9 +65,13 @@ def _describe_repeats(comments: CheckedComments) -> list[str]:
     indices = np.flatnonzero(comments.table["repeats"]).tolist()
     if not indices:
         return []
-    ids = ", ".join(map(comments.read_id, indices[:MAX_SHOWN_IDS])) + (", ..." if len(indices) > MAX_SHOWN_IDS else "")
+    ids = _join_ids([comments.read_id(index) for index in indices[: MAX_SHOWN_IDS + 1]])
     have = "1 comment has" if len(indices) == 1 else f"{len(indices)} comments have"
     return [f"{have} the same segment more than once ({ids}), which counts as often in F1; keep one of them"]
+
+
+def _join_ids(ids: list[str]) -> str:
+    return ", ".join(ids[:MAX_SHOWN_IDS]) + (", ..." if len(ids) > MAX_SHOWN_IDS else "")
 
 
 def describe_contradictions(contradictions: list[Row], file: object) -> list[str]:
@@ -76,7 +80,7 @@ def describe_contradictions(contradictions: list[Row], file: object) -> list[str
         return []
     copies = sum(contradiction["comments"] for contradiction in contradictions)
     first_ids = [identity for entry in contradictions[0]["labels"] for identity in entry["ids"][:1]]
-    ids = ", ".join(first_ids[:MAX_SHOWN_IDS]) + (", ..." if len(first_ids) > MAX_SHOWN_IDS else "")
+    ids = _join_ids(first_ids)
     texts = "1 text has" if len(contradictions) == 1 else f"{len(contradictions)} texts have"
     return [
         f"{texts} different labels in {copies} copies (ids {ids}), which limits the F1 that a model can reach; "

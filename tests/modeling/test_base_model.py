@@ -101,7 +101,7 @@ def test_a_tokenizer_whose_unknown_token_ends_turns_is_refused(project):
     file = folder / "tokenizer.json"
     state = json.loads(file.read_text())
     state["model"]["unk_token"] = "<|im_end|>"
-    state["pre_tokenizer"] = {"type": "WhitespaceSplit"}  # letters are no bytes, so some are unknown
+    state["pre_tokenizer"] = {"type": "WhitespaceSplit"}  # text is not split into bytes, so some letters are unknown
     file.write_text(json.dumps(state))
     assert "control token '<|im_end|>'" in read_error(path="given")
 
